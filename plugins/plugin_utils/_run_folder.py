@@ -1,0 +1,96 @@
+# Copyright (c) 2026, the kubecare founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# PRIVATE to the collection: may change at any time.
+
+"""A run folder on the control node: the one place that knows its layout (see ``docs/evidence.md``)."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+import typing as t
+
+CLUSTER_MODULES = ("node_info", "csr_info", "rbac_info", "control_plane_info")
+MAX_FILE_BYTES = 512 * 1024 * 1024
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
+
+
+class RunFolderError(ValueError):
+    """A run folder, or a file in it, is not what it should be; the message names it."""
+
+
+def node_file(run_dir: str, host: str) -> str:
+    """The path of a host's evidence. A name that is no plain file name is escaped, so that no host can write elsewhere."""
+    name = _UNSAFE.sub(lambda match: f"%{ord(match.group()):02X}", host)
+    return os.path.join(run_dir, "nodes", f"{name.lstrip('.') or '%2E'}.json")
+
+
+def write_json(path: str, data: t.Any) -> None:
+    """Writes ``data`` whole or not at all, readable by its owner only. Raises OSError."""
+    folder = os.path.dirname(path) or "."
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".", suffix=".tmp")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            json.dump(data, stream, indent=1, sort_keys=True)
+            stream.write("\n")
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def read_json(path: str) -> t.Any:
+    """The file's content. Raises RunFolderError naming the file when it cannot be read or is no JSON."""
+    try:
+        if os.path.getsize(path) > MAX_FILE_BYTES:
+            raise RunFolderError(f"{path}: is larger than {MAX_FILE_BYTES} bytes")
+        with open(path, encoding="utf-8") as stream:
+            return json.load(stream)
+    except OSError as error:
+        raise RunFolderError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise RunFolderError(f"{path}: is no JSON: {error}") from error
+
+
+def read_evidence(run_dir: str) -> dict[str, t.Any]:
+    """``{"manifest": …, "cluster": {module: result}, "nodes": {host: result}}`` of a run folder.
+
+    A file that cannot be read is said in its place as ``not_seen`` with the reason ``malformed``, so that one bad file does not hide the
+    others.
+
+    Raises:
+        RunFolderError: there is no such folder, or it holds no evidence at all.
+    """
+    if not os.path.isdir(run_dir):
+        raise RunFolderError(f"{run_dir}: there is no such folder")
+    cluster, nodes = {}, {}
+    for module in CLUSTER_MODULES:
+        path = os.path.join(run_dir, "cluster", f"{module}.json")
+        if os.path.exists(path):
+            cluster[module] = _read_part(path, module)
+    folder = os.path.join(run_dir, "nodes")
+    for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+        if name.endswith(".json") and not name.startswith("."):
+            part = _read_part(os.path.join(folder, name), "node")
+            nodes[str(part.get("inventory_hostname") or name[: -len(".json")])] = part
+    if not cluster and not nodes:
+        raise RunFolderError(f"{run_dir}: holds no evidence (neither cluster/*.json nor nodes/*.json)")
+    manifest_path = os.path.join(run_dir, "manifest.json")
+    manifest = _read_part(manifest_path, "manifest") if os.path.exists(manifest_path) else {}
+    return {"manifest": manifest, "cluster": cluster, "nodes": nodes}
+
+
+def _read_part(path: str, subject: str) -> dict[str, t.Any]:
+    try:
+        data = read_json(path)
+        if not isinstance(data, dict):
+            raise RunFolderError(f"{path}: is no JSON object")
+    except RunFolderError as error:
+        return {"not_seen": [{"subject": subject, "reason": "malformed", "message": str(error)}]}
+    return data

@@ -1,0 +1,186 @@
+# Copyright (c) 2026, the kubecare founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# PRIVATE to the collection: may change at any time.
+
+"""Evidence in, diagnosis out. Pure: no I/O, and the time is an argument."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._time import format_time, parse_time
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.engine import evaluate
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.fleet import fleet_of
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.matching import Matching, match_hosts
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.rules import Rule
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.derive import (
+    cluster_signals,
+    node_signals_of,
+)
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.timeline import (
+    changes_before,
+    cluster_events,
+    first_failure,
+    timeline,
+)
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.verdict import (
+    VERDICTS,
+    primary_of,
+    stages_of,
+    summary_of,
+    verdict_of,
+)
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Cluster, Data, View, dig, latest
+
+SCHEMA = "kubecare.kubelet_certs/diagnosis/1"
+
+CLUSTER_MODULES = ("node_info", "csr_info", "rbac_info", "control_plane_info")
+
+
+def diagnose(evidence: t.Mapping[str, t.Any], rules: t.Sequence[Rule], now: str | None = None, only_hosts: bool = False) -> Data:
+    """Judges a run folder's evidence.
+
+    Args:
+        evidence: ``{"cluster": {module: result}, "nodes": {host: result}}``; anything may be absent.
+        rules: what to look for, by stage.
+        now: the time to judge at; by default the latest time of collection in the evidence.
+        only_hosts: judge the nodes that a host was matched to, and no others.
+
+    Raises:
+        ValueError: ``now`` is no time, or is not given and the evidence carries none.
+    """
+    probes: dict[str, Data] = {
+        str(host): probe for host, probe in (dig(evidence, "nodes") or {}).items() if isinstance(probe, dict)
+    }
+    results: dict[str, Data] = {name: dig(evidence, "cluster", name) or {} for name in CLUSTER_MODULES}
+    moment = _moment(now, probes, results)
+    cluster = Cluster(
+        **results,
+        control_plane_hosts=tuple(probe["control_plane"] for probe in probes.values() if dig(probe, "control_plane")),
+    )
+    listed = dig(cluster.node_info, "nodes")
+    by_name: dict[str, Data] = {str(node.get("name")): node for node in listed or () if isinstance(node, dict)}
+    matching = match_hosts(probes, None if listed is None else list(by_name.values()))
+    names = sorted(matching.hosts if only_hosts else {*by_name, *matching.hosts})
+    csrs = _csrs_by_node(cluster)
+    shared, shared_events = cluster_signals(cluster, moment), cluster_events(cluster)
+    nodes = [
+        _judge(_view(name, moment, cluster, by_name, probes, matching, csrs), rules, shared, shared_events)
+        for name in names
+    ]
+    nodes.sort(key=lambda node: (VERDICTS.index(node["verdict"]), node["name"]))
+    control_plane = dig(cluster.control_plane_info, "api_server") or {}
+    return {
+        "schema": SCHEMA,
+        "now": moment,
+        "cluster": {
+            "api_url": control_plane.get("url"),
+            "version": control_plane.get("version"),
+            "reachable": control_plane.get("reachable"),
+            "not_seen": _cluster_gaps(results),
+        },
+        "fleet": fleet_of(nodes, matching, [name for name in names if name not in matching.hosts]),
+        "nodes": nodes,
+    }
+
+
+def _moment(now: str | None, probes: dict[str, Data], results: dict[str, Data]) -> str:
+    collected = latest(str(part["collected_at"]) for part in (*probes.values(), *results.values()) if part.get("collected_at"))
+    if now is None and collected is None:
+        raise ValueError("the evidence carries no time of collection: it is empty, or not a run folder's")
+    return format_time(parse_time(now or str(collected)))
+
+
+def _csrs_by_node(cluster: Cluster) -> dict[str, list[Data]] | None:
+    """Requests by the node they are for, oldest first; None when they could not be listed."""
+    csrs = dig(cluster.csr_info, "csrs")
+    if csrs is None:
+        return None
+    by_node: dict[str, list[Data]] = {}
+    for csr in sorted((c for c in csrs if isinstance(c, dict)), key=lambda c: str(c.get("created") or "")):
+        by_node.setdefault(str(csr.get("node")), []).append(csr)
+    return by_node
+
+
+def _view(
+    name: str,
+    now: str,
+    cluster: Cluster,
+    by_name: dict[str, Data],
+    probes: dict[str, Data],
+    matching: Matching,
+    csrs: dict[str, list[Data]] | None,
+) -> View:
+    host, how = matching.hosts.get(name, (None, None))
+    probed = probes.get(host) if host else None
+    return View(
+        name=name,
+        now=now,
+        cluster=cluster,
+        node=by_name.get(name),
+        probe=probed if probed and probed.get("reachable") is not False else None,
+        csrs=None if csrs is None else tuple(csrs.get(name, ())),
+        host=host,
+        matched_by=how,
+        probed=probed,
+    )
+
+
+def _judge(view: View, rules: t.Sequence[Rule], shared: Data, shared_events: list[Data]) -> Data:
+    gaps = list(dig(view.probed, "not_seen") or ())
+    if view.probed is None:
+        gaps.append({"subject": "node", "reason": "disabled", "message": "no inventory host was matched to this node"})
+    signals = node_signals_of(view, shared)
+    findings, skipped = evaluate(rules, signals)
+    verdict = verdict_of(signals, findings)
+    failure = first_failure(signals) if findings else None
+    events = timeline(view, signals, failure, shared_events)
+    primary = primary_of(findings)
+    return {
+        "name": view.name,
+        "host": view.host,
+        "matched_by": view.matched_by,
+        "verdict": verdict,
+        "summary": summary_of(signals, findings, verdict),
+        "first_broken_stage": primary["stage"] if primary and verdict in ("failing", "expired") else None,
+        "first_failure": failure,
+        "primary": primary,
+        "findings": findings,
+        "skipped": skipped,
+        "missing": gaps,
+        "stages": stages_of(signals, findings, verdict),
+        "certificates": {
+            "client": _certificate(signals["client_certificate"]),
+            "serving": _certificate(signals["serving_certificate"]),
+        },
+        "changes_before_failure": changes_before(events, failure),
+        "timeline": events,
+    }
+
+
+_CERTIFICATE = (
+    "source",
+    "not_before",
+    "not_after",
+    "seconds_left",
+    "used_percent",
+    "rotation_from",
+    "rotation_until",
+    "serial",
+    "issuer",
+)
+
+
+def _certificate(signals: Data) -> Data:
+    return {key: signals[key] for key in _CERTIFICATE}
+
+
+def _cluster_gaps(results: dict[str, Data]) -> list[Data]:
+    gaps = []
+    for module, result in results.items():
+        if not result:
+            gaps.append({"subject": module, "reason": "error", "message": f"there is no evidence of {module}"})
+        gaps += [{**gap, "subject": f"{module}.{gap.get('subject')}"} for gap in result.get("not_seen") or ()]
+    return gaps

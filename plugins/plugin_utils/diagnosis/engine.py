@@ -1,0 +1,113 @@
+# Copyright (c) 2026, the kubecare founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# PRIVATE to the collection: may change at any time.
+
+"""Applies rules to the signals of one node: findings, what explains what, and which one is the primary cause."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.quote import fill, fill_command, search
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.rules import SEVERITIES, Quote, Rule
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.stages import ORDER
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Data
+
+MAX_QUOTES = 6
+"""Lines of proof kept of one finding."""
+
+
+def evaluate(rules: t.Iterable[Rule], signals: Data) -> tuple[list[Data], list[Data]]:
+    """``(findings, skipped)`` for one node; see ``docs/diagnosis.md`` for their shapes.
+
+    The findings are ordered: the primary cause, then causes by severity and stage, then symptoms.
+    """
+    findings, skipped = [], []
+    for rule in rules:
+        missing = [path for path in rule.needs if search(path, signals) is None]
+        if missing:
+            skipped.append({"rule": rule.id, "title": rule.title, "stage": rule.stage, "missing": missing})
+        elif search(rule.when, signals):
+            findings.append(_finding(rule, signals))
+    _relate(findings)
+    return sorted(findings, key=_rank), skipped
+
+
+def _finding(rule: Rule, signals: Data) -> Data:
+    critical = rule.critical_when is not None and bool(search(rule.critical_when, signals))
+    return {
+        "rule": rule.id,
+        "title": rule.title,
+        "stage": rule.stage,
+        "severity": "critical" if critical else rule.severity,
+        "role": "contributing",
+        "explained_by": [],
+        "explains": list(rule.explains),
+        "evidence": [line for quote in rule.evidence for line in _lines(quote, signals)][:MAX_QUOTES],
+        "why": rule.why,
+        "fix": {
+            "steps": [
+                {
+                    "text": fill(step["text"], signals) or step["text"],
+                    "command": fill_command(step["command"], signals) if step.get("command") else None,
+                }
+                for step in rule.fix["steps"]
+            ],
+            "risk": rule.fix["risk"],
+            "task": rule.fix["task"],
+        },
+        "references": list(rule.references),
+        "docs": f"docs/rules/{rule.id}.md",
+    }
+
+
+def _lines(quote: Quote, signals: Data) -> t.Iterator[Data]:
+    items = [signals] if quote.each is None else search(quote.each, signals) or []
+    for item in items if isinstance(items, list) else []:
+        text = fill(quote.text, item)
+        if text is not None:
+            yield {"text": text, "source": quote.source, "time": search(quote.time, item) if quote.time else None}
+
+
+def _relate(findings: list[Data]) -> None:
+    """Fills in who explains whom among the findings, and each one's role.
+
+    A finding explains only what is at most as severe as itself, or what ``critical`` it is itself behind: a warning does not account for
+    something that is broken now. Two findings that explain each other are settled by the earlier stage.
+    """
+    by_id = {finding["rule"]: finding for finding in findings}
+    for finding in findings:
+        finding["explains"] = [
+            other
+            for other in finding["explains"]
+            if other in by_id and other != finding["rule"] and _may_explain(finding, by_id[other])
+        ]
+    for finding in findings:
+        for other in finding["explains"]:
+            by_id[other]["explained_by"].append(finding["rule"])
+    for finding in findings:
+        finding["role"] = "symptom" if finding["explained_by"] else "contributing"
+    causes = [f for f in findings if f["role"] == "contributing" and f["severity"] != "info"]
+    if causes:
+        min(causes, key=_rank)["role"] = "primary"
+
+
+def _may_explain(finding: Data, other: Data) -> bool:
+    if SEVERITIES.index(finding["severity"]) > SEVERITIES.index(other["severity"]):
+        return False
+    mutual = finding["rule"] in other["explains"]
+    return not mutual or (ORDER[finding["stage"]], finding["rule"]) < (ORDER[other["stage"]], other["rule"])
+
+
+_ROLES = {"primary": 0, "contributing": 1, "symptom": 2}
+
+
+def _rank(finding: Data) -> tuple[int, int, int, str]:
+    return (
+        _ROLES[finding["role"]],
+        SEVERITIES.index(finding["severity"]),
+        ORDER[finding["stage"]],
+        finding["rule"],
+    )

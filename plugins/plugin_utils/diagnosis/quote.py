@@ -1,0 +1,88 @@
+# Copyright (c) 2026, the kubecare founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# PRIVATE to the collection: may change at any time.
+
+"""Fills ``{expression}`` in a rule's texts with values of the signals. Nothing is evaluated but JMESPath, and no value is read again."""
+
+from __future__ import annotations
+
+import functools
+import re
+import shlex
+import traceback
+import typing as t
+
+JMESPATH_IMPORT_ERROR: str | None
+try:
+    import jmespath
+    from jmespath.exceptions import JMESPathError
+except ImportError:
+    JMESPATH_IMPORT_ERROR = traceback.format_exc()
+else:
+    JMESPATH_IMPORT_ERROR = None
+
+_PLACEHOLDER = re.compile(r"\{([a-z_][^{}]*)\}")
+_MAX_VALUE = 400
+
+
+@functools.lru_cache(maxsize=4096)
+def compiled(expression: str) -> t.Any:
+    """The compiled expression. Raises ValueError, naming it, when it is no JMESPath."""
+    try:
+        return jmespath.compile(expression)
+    except JMESPathError as error:
+        raise ValueError(f"{expression!r} is no JMESPath expression: {error}") from error
+
+
+def search(expression: str, data: t.Any) -> t.Any:
+    """The expression's value over ``data``; None also where a function met a value of the wrong type (unknown)."""
+    try:
+        return compiled(expression).search(data)
+    except JMESPathError:
+        return None
+
+
+def expressions(template: str) -> list[str]:
+    """The expressions that a template quotes."""
+    return [match.group(1) for match in _PLACEHOLDER.finditer(template)]
+
+
+def fill(template: str, data: t.Any) -> str | None:
+    """The template with its values; None when one of them is unknown, so that a sentence never quotes what was not seen."""
+    values = {expression: search(expression, data) for expression in expressions(template)}
+    if any(value is None for value in values.values()):
+        return None
+    return _PLACEHOLDER.sub(lambda match: _text(values[match.group(1)], match.group(1)), template)
+
+
+def fill_command(template: str, data: t.Any) -> str:
+    """A command line with its values quoted for the shell; an unknown one stays as ``<name>`` for a person to fill in."""
+
+    def value_of(match: re.Match[str]) -> str:
+        value = search(match.group(1), data)
+        return f"<{match.group(1).rsplit('.', 1)[-1]}>" if value is None else shlex.quote(_text(value))
+
+    return _PLACEHOLDER.sub(value_of, template)
+
+
+def duration(seconds: int) -> str:
+    """A duration in its two largest units: ``2 h 5 min``."""
+    left, parts = abs(int(seconds)), []
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        if left >= length or (unit == "s" and not parts):
+            parts.append(f"{left // length} {unit}")
+            left %= length
+    return ("-" if seconds < 0 else "") + " ".join(parts[:2])
+
+
+def _text(value: t.Any, expression: str = "") -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (int, float)) and expression.endswith(("_seconds", "seconds_left")):
+        return duration(int(value))
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_text(item) for item in value) or "none"
+    text = str(value)
+    return text if len(text) <= _MAX_VALUE else text[: _MAX_VALUE - 1] + "…"

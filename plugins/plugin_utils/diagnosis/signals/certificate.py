@@ -1,0 +1,152 @@
+# Copyright (c) 2026, the kubecare founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# PRIVATE to the collection: may change at any time.
+
+"""Signals ``client_certificate`` and ``serving_certificate``: which one is in use, and how much of its life is spent.
+
+The kubelet draws its rotation deadline between 70 and 90 % of the lifetime (client-go,
+``util/certificate/certificate_manager.go``: ``nextRotationDeadline``), so only what is past 90 % is overdue.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from datetime import timedelta
+
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._time import format_time, parse_time
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Data, View, dig
+
+ROTATION_FROM_PERCENT = 70
+ROTATION_UNTIL_PERCENT = 90
+
+_UNKNOWN: Data = dict.fromkeys(
+    (
+        "present",
+        "source",
+        "stored",
+        "not_before",
+        "not_after",
+        "seconds_left",
+        "lifetime_seconds",
+        "used_percent",
+        "expired",
+        "not_yet_valid",
+        "overdue",
+        "rotation_from",
+        "rotation_until",
+        "common_name",
+        "serial",
+        "issuer",
+        "key_matches",
+    )
+)
+
+
+def client_signals(view: View) -> Data:
+    """The client certificate the kubelet authenticates with.
+
+    Embedded data in the kubeconfig is what the kubelet starts from (``isClientConfigStillValid`` looks at nothing else), so it comes
+    before the rotated file; ``rotated`` then holds the file's own validity.
+    """
+    probe = view.probe
+    if probe is None:
+        return {**_UNKNOWN, "rotated": _UNKNOWN}
+    on_disk = _from_file(_current_file(probe, "client"), view.now)
+    kind = dig(probe, "kubeconfig", "user", "kind")
+    embedded = dig(probe, "kubeconfig", "user", "certificates") if kind == "client_certificate_data" else None
+    if embedded:
+        in_use = {**_validity(embedded[0], view.now), "source": dig(probe, "kubeconfig", "path"), "key_matches": None}
+        in_use["stored"] = dig(probe, "kubeconfig", "modified")
+    else:
+        in_use = on_disk
+    return {**in_use, "rotated": on_disk}
+
+
+def serving_signals(view: View) -> Data:
+    """The serving certificate: on disk, and whether what is served on the kubelet's port is the same one."""
+    probe = view.probe
+    if probe is None:
+        return {**_UNKNOWN, "served": None, "served_matches_disk": None, "self_signed": None}
+    on_disk = _from_file(_current_file(probe, "serving"), view.now)
+    presented = dig(probe, "serving", "certificates")
+    served = presented[0] if presented else None
+    record = on_disk
+    if record["present"] is False and served and "error" not in served:
+        record = {**_validity(served, view.now), "source": "served", "key_matches": None, "stored": None}
+    handshake = dig(probe, "serving", "connect")
+    return {
+        **record,
+        "served": None if handshake is None else bool(served),
+        "served_matches_disk": served["serial"] == on_disk["serial"]
+        if served and "serial" in served and on_disk["present"]
+        else None,
+        "self_signed": "-ca@" in (served.get("issuer") or "") if served and "error" not in served else None,
+    }
+
+
+def _current_file(probe: Data, subject: t.Literal["client", "serving"]) -> Data | None:
+    """The evidence of the file in use; ``{}`` when it was looked for and is not there, None when it could not be looked for."""
+    files = dig(probe, "pki", "files")
+    if files is None:
+        return None
+    by_path = {entry.get("path"): entry for entry in files if isinstance(entry, dict)}
+    if subject == "client":
+        wanted = [dig(probe, "kubeconfig", "user", "client_certificate")]
+        name = "kubelet-client-current.pem"
+    else:
+        wanted = [dig(probe, "config", "tls_cert_file")]
+        name = "kubelet-server-current.pem"
+    wanted.append(f"{dig(probe, 'pki', 'path')}/{name}")
+    for path in wanted:
+        if path and path in by_path and by_path[path].get("target_exists") is not False:
+            return by_path[path]
+    if subject == "serving":
+        return by_path.get(f"{dig(probe, 'pki', 'path')}/kubelet.crt", {})
+    return {}
+
+
+def _from_file(entry: Data | None, now: str) -> Data:
+    if entry is None:
+        return dict(_UNKNOWN)
+    certificates = [cert for cert in entry.get("certificates") or () if "error" not in cert]
+    if not certificates:
+        return {**_UNKNOWN, "present": None if entry.get("error") else False, "source": entry.get("path")}
+    return {
+        **_validity(certificates[0], now),
+        "source": entry.get("path"),
+        "stored": entry.get("modified"),
+        "key_matches": entry.get("key_matches"),
+    }
+
+
+def _validity(certificate: Data, now: str) -> Data:
+    if "error" in certificate:
+        return dict(_UNKNOWN)
+    not_before, not_after, moment = (
+        parse_time(certificate["not_before"]),
+        parse_time(certificate["not_after"]),
+        parse_time(now),
+    )
+    lifetime = max(int((not_after - not_before).total_seconds()), 1)
+    used = (moment - not_before).total_seconds() / lifetime * 100
+    return {
+        "present": True,
+        "source": None,
+        "stored": None,
+        "not_before": certificate["not_before"],
+        "not_after": certificate["not_after"],
+        "seconds_left": int((not_after - moment).total_seconds()),
+        "lifetime_seconds": lifetime,
+        "used_percent": round(min(max(used, 0), 999), 1),
+        "expired": moment > not_after,
+        "not_yet_valid": moment < not_before,
+        "overdue": used > ROTATION_UNTIL_PERCENT,
+        "rotation_from": format_time(not_before + timedelta(seconds=lifetime * ROTATION_FROM_PERCENT // 100)),
+        "rotation_until": format_time(not_before + timedelta(seconds=lifetime * ROTATION_UNTIL_PERCENT // 100)),
+        "common_name": certificate.get("common_name"),
+        "serial": certificate.get("serial"),
+        "issuer": certificate.get("issuer"),
+        "key_matches": None,
+    }
