@@ -1,0 +1,149 @@
+# Copyright (c) 2026, the kubecare founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Shows a diagnosis (documentation: plugins/modules/report.py). Runs on the control node and connects to nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import typing as t
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.utils.color import stringc
+from ansible.utils.display import Display
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report import console, html
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._model import MalformedDiagnosisError, read
+
+display = Display()
+
+_COLORS = {
+    "expired": "bright red",
+    "failing": "bright red",
+    "at_risk": "bright yellow",
+    "unknown": "bright purple",
+    "healthy": "green",
+    "dim": "dark gray",
+    "strong": "white",
+}
+_ARGUMENTS = {
+    "run_dir": {"type": "path"},
+    "diagnosis": {"type": "dict"},
+    "formats": {
+        "type": "list",
+        "elements": "str",
+        "choices": ["console", "html", "json"],
+        "default": ["console", "html"],
+    },
+    "dest": {"type": "path"},
+    "color": {"type": "str", "choices": ["auto", "never"], "default": "auto"},
+}
+_OWN_LINES = 8
+"""Lines of a screen that Ansible itself needs: banners, the result, the recap."""
+
+
+class ActionModule(ActionBase):
+    """See the documentation of M(kubecare.kubelet_certs.report) in plugins/modules/report.py."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """Writes the files, then displays the summary; raises AnsibleActionFail with what is wrong."""
+        result = super().run(tmp, task_vars)
+        _validation, options = self.validate_argument_spec(
+            argument_spec=_ARGUMENTS,
+            mutually_exclusive=[("run_dir", "diagnosis")],
+            required_one_of=[("run_dir", "diagnosis")],
+        )
+        formats, run_dir = options["formats"], options["run_dir"]
+        dest = options["dest"] or run_dir
+        if dest is None and set(formats) - {"console"}:
+            raise AnsibleActionFail("dest is needed to write a file of a diagnosis that comes from no run_dir")
+        source = os.path.join(os.path.abspath(run_dir), "diagnosis.json") if run_dir else None
+        diagnosis = _load(source) if source else options["diagnosis"]
+        paths: dict[str, str] = {}
+        try:
+            verdicts = read(diagnosis)["verdicts"]
+            if "html" in formats:
+                paths["html"] = _write(dest, "report.html", html.render(diagnosis))
+            if "json" in formats:
+                path = os.path.join(os.path.abspath(dest), "diagnosis.json")
+                kept = source is not None and os.path.realpath(path) == os.path.realpath(source)
+                paths["json"] = (
+                    path
+                    if kept
+                    else _write(dest, "diagnosis.json", json.dumps(diagnosis, indent=1, default=str) + "\n")
+                )
+            if "console" in formats:
+                _show(diagnosis, paths.get("html"), options["color"] == "auto")
+        except MalformedDiagnosisError as error:
+            raise AnsibleActionFail(f"{source or 'diagnosis'} is not a diagnosis: {error}") from error
+        result.update(changed=False, paths=paths, verdicts=verdicts)
+        return result
+
+
+def _load(path: str) -> t.Any:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except FileNotFoundError as error:
+        raise AnsibleActionFail(
+            f"{path} does not exist: run the role diagnose first, or name another run_dir"
+        ) from error
+    except OSError as error:
+        raise AnsibleActionFail(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise AnsibleActionFail(f"{path} is not JSON: {type(error).__name__}: {error}") from error
+
+
+def _write(folder: str, name: str, text: str) -> str:
+    """Replaces the file in one step; a link of that name is replaced and not followed. Returns its path."""
+    path = os.path.join(os.path.abspath(folder), name)
+    part = f"{path}.{secrets.token_hex(6)}.part"
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        try:
+            with open(
+                os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666),
+                "w",
+                encoding="utf-8",
+                errors="backslashreplace",
+            ) as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, path)
+        finally:
+            if os.path.lexists(part):
+                os.unlink(part)
+    except OSError as error:
+        raise AnsibleActionFail(f"{path} cannot be written: {error.strerror}") from error
+    return path
+
+
+def _show(diagnosis: t.Any, report: str | None, color: bool) -> None:
+    """Displays the summary as raw text, in one call so that nothing gets between its lines; the log gets no colours."""
+    size = shutil.get_terminal_size((80, 24))
+    columns = min(max(size.columns, 80), 100)
+    rows = min(max(size.lines - _OWN_LINES, 24), 50)
+    lines = console.render(diagnosis, report, columns, rows)
+    text = console.plain(lines)
+    if color:
+        # stringc colours only where Ansible does.
+        shown = "\n".join(
+            "".join(
+                stringc(piece, _COLORS[style]) if style in _COLORS and piece.strip() else piece for piece, style in line
+            )
+            for line in lines
+        )
+    else:
+        shown = text
+    display.display(f"\n{shown}\n\n", screen_only=True)
+    display.display(text, log_only=True)
