@@ -11,6 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._time import format_time, parse_time
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.conform import conform
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.engine import evaluate
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.fleet import fleet_of
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.matching import Matching, match_hosts
@@ -39,7 +40,7 @@ SCHEMA = "kubecare.kubelet_certs/diagnosis/1"
 CLUSTER_MODULES = ("node_info", "csr_info", "rbac_info", "control_plane_info")
 
 
-def diagnose(evidence: t.Mapping[str, t.Any], rules: t.Sequence[Rule], now: str | None = None, only_hosts: bool = False) -> Data:
+def diagnose(evidence: t.Any, rules: t.Sequence[Rule], now: str | None = None, only_hosts: bool = False) -> Data:
     """Judges a run folder's evidence.
 
     Args:
@@ -51,6 +52,7 @@ def diagnose(evidence: t.Mapping[str, t.Any], rules: t.Sequence[Rule], now: str 
     Raises:
         ValueError: ``now`` is no time, or is not given and the evidence carries none.
     """
+    evidence = conform(evidence)
     probes: dict[str, Data] = {
         str(host): probe for host, probe in (dig(evidence, "nodes") or {}).items() if isinstance(probe, dict)
     }

@@ -44,6 +44,7 @@ SEVERITIES = ("critical", "warning", "info")
 RISKS = ("low", "medium", "high")
 BUILT_IN = os.path.join(os.path.dirname(__file__), "rules")
 
+_NOT_OF_A_PATH = re.compile(r"![a-z_]\w*\.")
 _SLUG = re.compile(r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")
 
 
@@ -175,6 +176,9 @@ def _check_expressions(rule: Rule) -> None:
     ]
     extra = [expression for quote in rule.evidence for expression in (quote.time, quote.each) if expression]
     conditions = [rule.when, *([rule.critical_when] if rule.critical_when else []), *rule.needs]
+    for condition in conditions:
+        if _NOT_OF_A_PATH.search(condition):
+            raise RuleError(f"{condition!r}: JMESPath reads !a.b as (!a).b, so write !(a.b)")
     for expression in [*conditions, *extra, *(e for text in quoted for e in expressions(text))]:
         try:
             compiled(expression)

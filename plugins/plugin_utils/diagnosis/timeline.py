@@ -163,9 +163,9 @@ def _certificate_events(view: View) -> t.Iterator[Data]:
 
 def _log_events(view: View) -> t.Iterator[Data]:
     for category, counted in (dig(view.probe, "log", "counts") or {}).items():
-        if counted.get("first"):
-            end = counted.get("last") if counted.get("last") != counted["first"] else None
-            yield _event(counted["first"], "log", f"{category} ({counted.get('count')} lines)", end=end)
+        first, last = dig(counted, "first"), dig(counted, "last")
+        if first:
+            yield _event(first, "log", f"{category} ({counted.get('count')} lines)", end=last if last != first else None)
 
 
 def _kubelet_events(signals: Data) -> t.Iterator[Data]:

@@ -80,7 +80,7 @@ def serving_signals(view: View) -> Data:
         **record,
         "served": None if handshake is None else bool(served),
         "served_matches_disk": served["serial"] == on_disk["serial"]
-        if served and "serial" in served and on_disk["present"]
+        if served and served.get("serial") and on_disk["present"]
         else None,
         "self_signed": "-ca@" in (served.get("issuer") or "") if served and "error" not in served else None,
     }
@@ -122,7 +122,7 @@ def _from_file(entry: Data | None, now: str) -> Data:
 
 
 def _validity(certificate: Data, now: str) -> Data:
-    if "error" in certificate:
+    if not certificate.get("not_before") or not certificate.get("not_after"):
         return dict(_UNKNOWN)
     not_before, not_after, moment = (
         parse_time(certificate["not_before"]),

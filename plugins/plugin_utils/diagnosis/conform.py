@@ -1,0 +1,114 @@
+# Copyright (c) 2026, the kubecare founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# PRIVATE to the collection: may change at any time.
+
+"""Makes evidence fit its JSON Schema, so that judging never meets a value of the wrong kind.
+
+Evidence may come from another machine, an older release or a hostile node. What does not fit the schema is taken as not seen (None), and
+an array's element that does not fit is left out; what the schema does not know is passed over.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import typing as t
+
+import yaml
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._time import parse_time
+
+SCHEMA_FILE = os.path.join(os.path.dirname(__file__), "evidence.schema.yml")
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "object": (dict,),
+    "array": (list,),
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+}
+
+
+@functools.lru_cache(maxsize=1)
+def schema() -> dict[str, t.Any]:
+    """The JSON Schema of evidence, as a mapping."""
+    with open(SCHEMA_FILE, encoding="utf-8") as stream:
+        return t.cast("dict[str, t.Any]", yaml.load(stream, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+
+
+def conform(evidence: t.Any) -> dict[str, t.Any]:
+    """The evidence with everything that does not fit its schema replaced by None; ``{}`` when it is no object."""
+    return _checker("#")(evidence) or {}
+
+
+Checker = t.Callable[[t.Any], t.Any]
+
+
+@functools.lru_cache(maxsize=256)
+def _checker(reference: str) -> Checker:
+    node: t.Any = schema()
+    for part in reference.split("/")[1:]:
+        node = node[part]
+    return _compile(node)
+
+
+def _compile(node: dict[str, t.Any]) -> Checker:
+    if "$ref" in node:
+        return _checker(node["$ref"])
+    if "anyOf" in node:
+        return _compile(next(option for option in node["anyOf"] if option.get("type") != "null"))
+    if "enum" in node:
+        allowed = frozenset(node["enum"])
+        return lambda value: value if isinstance(value, str) and value in allowed else None
+    names = node["type"] if isinstance(node["type"], list) else [node["type"]]
+    kinds = tuple(kind for name in names if name != "null" for kind in _TYPES[name])
+    if dict in kinds:
+        return _object(node)
+    if list in kinds:
+        return _array(_compile(node["items"]))
+    if node.get("format") == "date-time":
+        return _time
+    if bool in kinds:
+        return lambda value: value if isinstance(value, kinds) else None
+    return lambda value: value if isinstance(value, kinds) and not isinstance(value, bool) else None
+
+
+def _object(node: dict[str, t.Any]) -> Checker:
+    known = {key: _compile(part) for key, part in node.get("properties", {}).items()}
+    other = _compile(node["additionalProperties"]) if "additionalProperties" in node else None
+    required = node.get("required", ())
+
+    def check(value: t.Any) -> t.Any:
+        if not isinstance(value, dict):
+            return None
+        if not known and other is None:
+            return value
+        result = {}
+        for key, item in value.items():
+            checker = known.get(key, other)
+            if checker is not None:
+                result[str(key)] = checker(item)
+        return None if any(result.get(key) is None for key in required) else result
+
+    return check
+
+
+def _array(item_checker: Checker) -> Checker:
+    def check(value: t.Any) -> t.Any:
+        if not isinstance(value, list):
+            return None
+        return [item for item in map(item_checker, value) if item is not None]
+
+    return check
+
+
+def _time(value: t.Any) -> str | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        parse_time(value)
+    except ValueError:
+        return None
+    return value
