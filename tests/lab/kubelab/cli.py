@@ -1,0 +1,100 @@
+# Copyright (c) 2026, the kubecare founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The command line of the lab."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pathlib
+import sys
+import typing as t
+
+from . import build, lifecycle, running, settings
+from .settings import LabError, say
+
+
+def parser() -> argparse.ArgumentParser:
+    main = argparse.ArgumentParser(prog="lab.py", description="A real Kubernetes cluster of booted machines, in namespaces.")
+    commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, text: str, act: t.Callable[[argparse.Namespace], int | None]) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(act=act)
+        return command
+
+    add("build", "build what the cache lacks", lambda _: build.build())
+    up = add("up", "start the lab", lambda a: lifecycle.up(a.nodes, a.signing_duration))
+    up.add_argument("--nodes", type=int, default=3, choices=range(1, 10), metavar="N", help="worker nodes (3)")
+    up.add_argument("--signing-duration", default="1h", help="--cluster-signing-duration of the controller manager (1h)")
+    add("down", "end the lab and remove everything of it", lambda _: lifecycle.down())
+    add("status", "show what runs", lambda _: lifecycle.status())
+    inventory = add("inventory", "print the Ansible inventory (or write it)", _inventory)
+    inventory.add_argument("--output", type=pathlib.Path, help="write it to this file instead")
+    add("kubeconfig", "print the path of the administrator's kubeconfig", _kubeconfig)
+    execute = add("exec", "run a command in a machine", _exec)
+    execute.add_argument("node")
+    execute.add_argument("arguments", nargs=argparse.REMAINDER, metavar="command")
+    run = add("run", "run a command of this machine in the lab's control network", _run)
+    run.add_argument("arguments", nargs=argparse.REMAINDER, metavar="-- command")
+    return main
+
+
+def main(arguments: t.Sequence[str]) -> int:
+    """Run one command. Returns the exit status."""
+    if len(arguments) == 2 and arguments[0] in ("_init", "_helper"):
+        from . import helper, init
+
+        (init if arguments[0] == "_init" else helper).main(pathlib.Path(arguments[1]))
+    options = parser().parse_args(arguments)
+    try:
+        build.check_host()
+        return options.act(options) or 0
+    except LabError as error:
+        say(f"lab: {error}")
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _state() -> pathlib.Path:
+    running.require_init(settings.state_root())
+    return settings.state_root()
+
+
+def _inventory(options: argparse.Namespace) -> None:
+    content = (_state() / "inventory.yml").read_text()
+    if options.output:
+        options.output.write_text(content)
+    else:
+        print(content, end="")
+
+
+def _kubeconfig(_options: argparse.Namespace) -> None:
+    print(_state() / "admin.conf")
+
+
+def _command(options: argparse.Namespace) -> list[str]:
+    command = list(options.arguments)
+    if command[:1] == ["--"]:
+        del command[0]
+    if not command:
+        raise LabError("Which command?")
+    return command
+
+
+def _exec(options: argparse.Namespace) -> t.NoReturn:
+    leader = running.leaders(running.require_init(_state())).get(options.node)
+    if leader is None:
+        raise LabError(f"The machine {options.node} is not running.")
+    command = running.enter_machine(leader, _command(options))
+    os.execvp(command[0], command)
+
+
+def _run(options: argparse.Namespace) -> t.NoReturn:
+    state = _state()
+    command = running.enter_network(running.require_init(state), _command(options))
+    sys.stdout.flush()
+    os.execvpe(command[0], command, running.environment(state))

@@ -1,0 +1,91 @@
+# Copyright (c) 2026, the kubecare founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Names, versions, addresses and paths of the lab: everything another module would otherwise repeat."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+import sys
+import typing as t
+
+KUBERNETES_VERSION = "v1.36.3"
+MINIMUM_GO = (1, 26)
+DEBIAN_SUITE = "bookworm"
+#: Raise it when the packages or the files put into the node root change.
+ROOT_REVISION = "1"
+
+BINARIES = ("kube-apiserver", "kube-controller-manager", "kubelet", "kubectl")
+API_NAME = "api.kubecare.test"
+API_PORT = 6443
+CONTROL_PLANE = "cp1"
+BRIDGE = "lab0"
+BRIDGE_ADDRESS = "10.77.0.1"
+PREFIX = 24
+SERVICE_CIDR = "10.96.0.0/12"
+#: Where the binaries appear inside a machine.
+MACHINE_BIN = "/opt/kubecare-lab/bin"
+IMAGE = "kubecare.test/busybox:1"
+
+LAB_DIRECTORY = pathlib.Path(__file__).resolve().parent.parent
+ENTRY_POINT = LAB_DIRECTORY / "lab.py"
+GO_MODULE = LAB_DIRECTORY / "kubernetes"
+FAULTS = LAB_DIRECTORY / "faults"
+REPOSITORY = LAB_DIRECTORY.parent.parent
+
+
+class LabError(Exception):
+    """The lab cannot do what was asked; the message is one sentence for the person who asked."""
+
+
+def cache_root() -> pathlib.Path:
+    """Where what is built once is kept."""
+    explicit = os.environ.get("KUBECARE_LAB_CACHE")
+    if explicit:
+        return pathlib.Path(explicit).absolute()
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return pathlib.Path(base).absolute() / "kubecare-lab"
+
+
+def state_root() -> pathlib.Path:
+    """Where a running lab keeps its keys, logs and marks. It exists only while a lab does."""
+    return pathlib.Path(os.environ.get("KUBECARE_LAB_STATE", "/run/kubecare-lab")).absolute()
+
+
+def binaries_directory() -> pathlib.Path:
+    return cache_root() / f"bin-{KUBERNETES_VERSION}-static"
+
+
+def root_directory() -> pathlib.Path:
+    return cache_root() / f"root-{DEBIAN_SUITE}-{ROOT_REVISION}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Machine:
+    """One machine of the lab. ``address`` is on the lab's bridge."""
+
+    name: str
+    address: str
+
+    @property
+    def is_control_plane(self) -> bool:
+        return self.name == CONTROL_PLANE
+
+
+def machines(workers: int) -> list[Machine]:
+    """The control plane and ``workers`` nodes, in the order they are started."""
+    prefix = BRIDGE_ADDRESS.rsplit(".", 1)[0]
+    found = [Machine(CONTROL_PLANE, f"{prefix}.10")]
+    found.extend(Machine(f"node{number}", f"{prefix}.{10 + number}") for number in range(1, workers + 1))
+    return found
+
+
+def say(text: str) -> None:
+    """Progress for a person, on standard error: standard output is for what was asked for."""
+    print(text, file=sys.stderr, flush=True)
+
+
+Json = dict[str, t.Any]
