@@ -46,7 +46,7 @@ def at(**delta: float) -> str:
 
 
 def event(when: str, kind: str, text: str, end: str | None = None, first_failure: bool = False) -> Record:
-    return {"time": when, "end": end, "kind": kind, "text": text, "first_failure": first_failure}
+    return {"time": when, "end": end, "kind": kind, "text": text, "source": "sample", "first_failure": first_failure}
 
 
 def certificate(
@@ -189,6 +189,10 @@ def failing(name: str) -> Record:
         "missing": [{"subject": "clock.synchronized", "reason": "missing_tool", "message": "no timedatectl"}],
         "stages": stages("approval", schedule="unknown"),
         "certificates": {"client": certificate(300, 65), "serving": certificate(300, 65, "served")},
+        "changes_before_failure": [
+            event(at(minutes=-31), "manifest", "kube-controller-manager.yaml changed"),
+            event(at(minutes=-32), "rbac", "ClusterRoleBinding kubeadm:node-autoapprove-certificate-rotation deleted"),
+        ],
         "timeline": [
             event(at(days=-300), "certificate", "client certificate 4f1c9a", at(days=65)),
             event(at(days=-300), "certificate", "serving certificate 88ab01", at(days=65)),
@@ -304,6 +308,7 @@ def hostile(name: str) -> Record:
             "client": {**certificate(300, 65), "serial": text, "issuer": text, "source": text},
             "serving": None,
         },
+        "changes_before_failure": [event(at(minutes=-9), "rbac", item) for item in HOSTILE],
         "timeline": [event(at(minutes=-index), "log", item) for index, item in enumerate(HOSTILE)],
     }
 

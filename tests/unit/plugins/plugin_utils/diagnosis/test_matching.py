@@ -1,0 +1,55 @@
+# Copyright (c) 2026, the kubecare founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Matching of inventory hosts to Nodes."""
+
+from __future__ import annotations
+
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.matching import match_hosts
+
+from .evidence_builder import Data, certificate
+
+
+def probe(common_name: str | None = None, **changes: object) -> Data:
+    files = [{"path": "/p/kubelet-client-current.pem", "certificates": [certificate(common_name=common_name)]}] if common_name else []
+    return {"reachable": True, "hostname": None, "addresses": [], "pki": {"files": files}, **changes}
+
+
+def node(name: str, address: str = "10.9.9.9") -> Data:
+    return {"name": name, "addresses": [{"type": "InternalIP", "address": address}]}
+
+
+def test_the_certificate_comes_before_the_host_name() -> None:
+    matching = match_hosts({"h": probe("system:node:a", hostname="b")}, [node("a"), node("b", "10.9.9.8")])
+    assert matching.hosts == {"a": ("h", "certificate")}
+
+
+def test_then_the_host_name_also_without_its_domain() -> None:
+    matching = match_hosts({"h": probe(hostname="B.example.org")}, [node("b")])
+    assert matching.hosts == {"b": ("h", "hostname")}
+
+
+def test_then_the_address() -> None:
+    matching = match_hosts({"h": probe(addresses=["10.0.0.5"])}, [node("c", "10.0.0.5")])
+    assert matching.hosts == {"c": ("h", "address")}
+
+
+def test_two_hosts_for_one_node_are_said() -> None:
+    matching = match_hosts({"h1": probe("system:node:a"), "h2": probe("system:node:a")}, [node("a")])
+    assert matching.duplicates == [{"node": "a", "hosts": ["h1", "h2"]}]
+    assert matching.hosts["a"] == ("h1", "certificate")
+
+
+def test_a_host_without_a_node_says_why() -> None:
+    matching = match_hosts({"h": probe("system:node:gone"), "dead": probe(reachable=False)}, [node("a")])
+    assert matching.hosts == {}
+    assert {entry["host"]: entry["why"] for entry in matching.unmatched} == {
+        "h": "its certificate says gone, and no such Node is registered",
+        "dead": "it did not answer, and no Node has its name",
+    }
+
+
+def test_without_a_list_of_nodes_a_host_speaks_for_itself() -> None:
+    matching = match_hosts({"h": probe("system:node:a"), "i": probe(hostname="B")}, None)
+    assert matching.hosts == {"a": ("h", "certificate"), "b": ("i", "hostname")}
