@@ -15,7 +15,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.c
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.engine import evaluate
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.fleet import fleet_of
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.matching import Matching, match_hosts
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.rules import Rule
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.rule_files import Rule
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.derive import (
     cluster_signals,
     node_signals_of,

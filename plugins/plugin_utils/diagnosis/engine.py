@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.quote import fill, fill_command, search
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.rules import SEVERITIES, Quote, Rule
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.rule_files import SEVERITIES, Quote, Rule
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.stages import ORDER
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Data
 

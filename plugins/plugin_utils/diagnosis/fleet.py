@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.matching import Matching
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.rules import SEVERITIES
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.rule_files import SEVERITIES
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.verdict import VERDICTS
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Data
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.diagnose import diagnose
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.rules import built_in_rules
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.rule_files import built_in_rules
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.stages import STAGES
 
 from .evidence_builder import NODE, NOW, Data, ago, certificate, changed, csr, healthy

@@ -12,7 +12,7 @@ import typing as t
 import pytest
 import yaml
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.quote import duration, fill, fill_command
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.rules import (
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.rule_files import (
     RuleError,
     apply_overrides,
     built_in_rules,

@@ -14,7 +14,7 @@ import typing as t
 import pytest
 import yaml
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.diagnose import diagnose
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.rules import built_in_rules
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.rule_files import built_in_rules
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.verdict import VERDICTS
 
 from .evidence_builder import NODE, NOW, Data, changed, healthy
