@@ -22,7 +22,7 @@ SCHEMA = "kubecare.kubelet_certs/diagnosis/1"
 VERDICTS = ("expired", "failing", "at_risk", "unknown", "healthy")
 """Worst first."""
 STAGES = ("kubelet", "configuration", "schedule", "connection", "request", "approval", "signing", "storage", "use")
-STATES = ("ok", "broken", "at_risk", "unknown", "waiting")
+STATES = ("ok", "broken", "at_risk", "affected", "unknown", "waiting")
 KINDS = ("certificate", "ca", "kubelet", "version", "node", "event", "csr", "log", "rbac", "manifest")
 _SEVERITIES = ("critical", "warning", "info")
 _ROLES = ("primary", "contributing", "symptom")
@@ -37,7 +37,7 @@ def read(value: t.Any) -> Record:
     """The diagnosis with all keys, the right types and neutral texts; nodes worst first.
 
     Raises:
-        MalformedDiagnosisError: it is no mapping, names another schema, or its nodes, fleet or cluster have a wrong shape.
+        MalformedDiagnosisError: it is no mapping, of another schema, or its nodes, fleet or cluster have a wrong shape.
     """
     if not isinstance(value, dict):
         raise MalformedDiagnosisError(f"a diagnosis is a mapping, this is {_kind(value)}")
@@ -106,7 +106,8 @@ def _node(node: Record) -> Record:
         "missing": _not_seen(node.get("missing")),
         "stages": _stages(node.get("stages")),
         "certificates": {name: _certificate(certificates.get(name)) for name in ("client", "serving")},
-        "timeline": [event for event in map(_event, _dicts(node.get("timeline"))) if event["time"]],
+        "changes": [_event(event) for event in _dicts(node.get("changes_before_failure"))],
+        "timeline": [_event(event) for event in _dicts(node.get("timeline"))],
     }
 
 
@@ -188,6 +189,7 @@ def _event(item: Record) -> Record:
         "end": _time(item.get("end")),
         "kind": _choice(item.get("kind"), KINDS, "event"),
         "text": _text(item.get("text"), 1000),
+        "source": _text(item.get("source"), 300),
         "first_failure": item.get("first_failure") is True,
     }
 

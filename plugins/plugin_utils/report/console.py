@@ -74,7 +74,7 @@ def _header(model: Record, columns: int) -> list[Line]:
         if number:
             counts.append((f"  {_MARKS[verdict]} {number} {WORDS[verdict].lower()}", verdict))
     if _height([counts], columns) > 1:
-        counts = [(text[1:] if text.startswith("  ") else text, style) for text, style in counts]
+        counts = [("Nodes ", "dim"), *((text.replace("  ", " ", 1), style) for text, style in counts[1:])]
     return [
         [("Cluster   ", "dim"), (name, "strong"), (f"   {rest}", "plain")],
         counts if model["nodes"] else [("Nodes     none", "unknown")],
@@ -146,6 +146,10 @@ def _block(model: Record, nodes: list[Record], columns: int) -> list[Line]:
                 lines[-1].append((f"  [{origin}]", "dim"))
             elif origin:
                 lines += _field("", shorten(f"[{origin}]", columns - 10), columns, 1, "dim")
+        if node["changes"]:
+            change = node["changes"][0]
+            when = f"{clock(change['time'], now)} " if change["time"] else ""
+            lines += _field("before", when + change["text"], columns, 1)
         lines += _next(finding, columns)
     if len(nodes) > 1:
         lines += _field("also", _names(nodes[1:], columns - 10), columns, 1)

@@ -14,6 +14,7 @@ would still not run.
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import re
 import typing as t
@@ -29,6 +30,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._mod
 )
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report.console import not_seen_groups
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report.timeline import pictures
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 MAX_SECTIONS = 120
 """Nodes told in full; beyond them the table has one line a node."""
@@ -44,7 +46,14 @@ VERDICT_WORDS = {
     "unknown": "unknown",
     "healthy": "healthy",
 }
-STATE_WORDS = {"ok": "ok", "broken": "broken", "at_risk": "at risk", "unknown": "unknown", "waiting": "waiting"}
+STATE_WORDS = {
+    "ok": "ok",
+    "broken": "broken",
+    "at_risk": "at risk",
+    "affected": "affected",
+    "unknown": "unknown",
+    "waiting": "waiting",
+}
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _LINK = re.compile(r"https?://[A-Za-z0-9.:-]+(/[A-Za-z0-9._~!$&()*+,;=:@%/?#-]*)?")
@@ -58,11 +67,28 @@ def render(diagnosis: t.Any) -> str:
     Raises:
         MalformedDiagnosisError: see ``_model.read``.
     """
-    # Jinja2 comes with ansible-core; imported here so that listing the plugins does not need it.
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # pylint: disable=import-outside-toplevel
-
     model = read(diagnosis)
     css, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            model=model,
+            nodes=_nodes(model),
+            not_seen=_not_seen(model),
+            verdicts=VERDICTS,
+            states=STATES,
+            words={**STATE_WORDS, **VERDICT_WORDS},
+            css=css,
+            script=script,
+            policy=policy(css, script),
+        )
+    )
+
+
+@functools.cache
+def _environment() -> Environment:
+    """Made once, so that the templates are compiled once."""
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -71,24 +97,14 @@ def render(diagnosis: t.Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        clock=lambda value: _text.clock(value),
-        ago=lambda value: _text.ago(value, _text.moment(model["now"])),
+        clock=_text.clock,
+        ago=lambda value, now: _text.ago(value, _text.moment(now)),
         duration=_text.duration,
         day=_day,
         words=lambda value: re.findall(r"\S+|\s+", value),
         link=lambda value: value if _LINK.fullmatch(value) else "",
     )
-    return environment.get_template("report.html.j2").render(
-        model=model,
-        nodes=_nodes(model),
-        not_seen=_not_seen(model),
-        verdicts=VERDICTS,
-        states=STATES,
-        words={**STATE_WORDS, **VERDICT_WORDS},
-        css=css,
-        script=script,
-        policy=policy(css, script),
-    )
+    return environment
 
 
 def policy(css: str, script: str) -> str:

@@ -57,7 +57,7 @@ def certificate(
         "not_before": at(days=-days_old),
         "not_after": at(days=days_left),
         "seconds_left": int(days_left * 86400),
-        "used_percent": round(100 * days_old / life),
+        "used_percent": round(100 * days_old / life) if life else None,
         "rotation_from": at(days=0.7 * life - days_old),
         "rotation_until": at(days=0.9 * life - days_old),
         "serial": "4f1c9a22e07b",
