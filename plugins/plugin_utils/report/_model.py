@@ -83,7 +83,7 @@ def _node(node: Record) -> Record:
     if primary is not None:
         primary["role"] = "primary"
         findings = [primary, *(item for item in findings if item["rule"] != primary["rule"])]
-    certificates = node.get("certificates") if isinstance(node.get("certificates"), dict) else {}
+    certificates = _dict(node.get("certificates"))
     return {
         "name": _text(node["name"], 253),
         "host": _text(node.get("host"), 253) or None,
@@ -112,7 +112,7 @@ def _node(node: Record) -> Record:
 
 
 def _finding(item: Record) -> Record:
-    fix = item.get("fix") if isinstance(item.get("fix"), dict) else {}
+    fix = _dict(item.get("fix"))
     return {
         "rule": _text(item.get("rule"), 120),
         "title": _text(item.get("title"), 300),
@@ -205,6 +205,10 @@ def _not_seen(value: t.Any) -> list[Record]:
     ]
 
 
+def _dict(value: t.Any) -> Record:
+    return value if isinstance(value, dict) else {}
+
+
 def _dicts(value: t.Any) -> list[Record]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
@@ -248,6 +252,6 @@ def _kind(value: t.Any) -> str:
         (bool, "a boolean"),
         ((int, float), "a number"),
     ):
-        if isinstance(value, shape):  # type: ignore[arg-type]
+        if isinstance(value, shape):
             return name
     return "missing" if value is None else "something else"

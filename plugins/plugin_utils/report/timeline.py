@@ -141,7 +141,7 @@ def _draw(
             lane = _lane(kind, mine, y, place, view, failure)
             lanes.append(lane)
             y += lane["height"]
-    marks = []
+    marks: list[Record] = []
     if failure is not None and start <= failure <= end:
         marks.append(
             {"class": "failure", "x": place(failure), "label": f"first failure {_short(failure, end - start)}", "y": 14}

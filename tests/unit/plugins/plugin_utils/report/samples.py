@@ -235,6 +235,7 @@ def expired(name: str) -> Record:
         "first_failure": at(hours=-40),
         "primary": gone,
         "findings": [gone],
+        "changes_before_failure": [],
         "stages": stages("connection"),
         "certificates": {"client": certificate(366.67, -1.67), "serving": None},
         "timeline": [
