@@ -12,6 +12,7 @@ import secrets
 import shutil
 import typing as t
 
+from ansible import constants as C  # noqa: N812 - as Ansible itself names it
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.color import stringc
@@ -21,15 +22,18 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._mod
 
 display = Display()
 
-_COLORS = {
-    "expired": "bright red",
-    "failing": "bright red",
-    "at_risk": "bright yellow",
-    "unknown": "bright purple",
-    "healthy": "green",
-    "dim": "dark gray",
-    "strong": "white",
+_COLORS: dict[str, str] = {
+    style: getattr(C, f"COLOR_{name}")
+    for style, name in {
+        "expired": "ERROR",
+        "failing": "ERROR",
+        "at_risk": "CHANGED",
+        "unknown": "WARN",
+        "healthy": "OK",
+        "dim": "SKIP",
+    }.items()
 }
+"""The user's own colours, which can be read on the user's own background."""
 _ARGUMENTS = {
     "run_dir": {"type": "path"},
     "diagnosis": {"type": "dict"},

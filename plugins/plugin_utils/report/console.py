@@ -98,12 +98,16 @@ def _attention(model: Record, columns: int, room: int) -> list[Line]:
         range(len(shown)),
         key=lambda index: (shown[index][0]["verdict"] not in ("expired", "failing"), -len(shown[index])),
     )
+    told: set[str] = set()
     for index in urgent:
+        finding = shown[index][0]["primary"]
         block = _block(model, shown[index], columns)
         need = _height(block, columns) - 1
-        if need <= left or (index == urgent[0] and len(shown) == 1):
+        new = finding is None or finding["rule"] not in told
+        if new and (need <= left or len(shown) == 1):
             blocks[index] = block
             left -= need
+            told.add(finding["rule"] if finding else "")
     lines: list[Line] = []
     for index, block in enumerate(blocks):
         if index and left > 0 and (len(block) > 1 or len(blocks[index - 1]) > 1):
@@ -238,7 +242,8 @@ def _causes(model: Record, columns: int) -> list[Line]:
         return []
     lines: list[Line] = []
     for index, cause in enumerate(causes[:_MAX_CAUSES]):
-        lead = f"{cause['count']} of {cause['of']} failing {'node' if cause['of'] == 1 else 'nodes'}: "
+        kind = "failing" if cause["of"] <= model["verdicts"]["failing"] + model["verdicts"]["expired"] else "affected"
+        lead = f"{cause['count']} of {cause['of']} {kind} {'node' if cause['of'] == 1 else 'nodes'}: "
         left = cause["least_seconds_left"]
         time = "" if left is None else f" ({duration(left)} left)" if left > 0 else f" (ended {duration(left)} ago)"
         label = "Causes    " if not index else " " * 10

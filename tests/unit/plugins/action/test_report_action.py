@@ -62,7 +62,7 @@ def test_it_writes_the_page_and_displays_the_summary(folder: Path, screen: Scree
 def test_color_only_where_ansible_colors(folder: Path, screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ansible.utils.color.ANSIBLE_COLOR", True)
     run(run_dir=str(folder), formats=["console"])
-    assert "\x1b[1;31m" in screen[0][0]
+    assert "\x1b[0;31m✖" in screen[0][0]
     assert "\x1b" not in screen[1][0]
     screen.clear()
     run(run_dir=str(folder), formats=["console"], color="never")

@@ -47,11 +47,19 @@ def test_healthy_nodes_take_one_line_with_the_next_rotation() -> None:
 
 def test_a_fleet_is_told_by_cause() -> None:
     text = shown(samples.fleet_of_41(), 100)
-    assert "34 of 36 failing nodes: No binding lets nodes have their renewals approved" in text
+    assert "34 of 36 affected nodes: No binding lets nodes have their renewals approved" in text
     assert text.index("worker-41") < text.index("worker-1  FAILING") < text.index("worker-35") < text.index("worker-36")
     assert "and 27 more" in text or "and 26 more" in text or "and 25 more" in text
     assert "Not seen  events: forbidden (cluster)" in text
     assert "clock.synchronized: missing_tool (35 nodes)" in text.replace("\n          ", " ")
+
+
+def test_a_cause_is_told_in_full_once_and_all_who_have_it_are_failing() -> None:
+    nodes = [samples.failing("a"), {**samples.expired("b"), "primary": samples.BINDING}]
+    text = shown(samples.diagnosis(nodes), rows=50)
+    assert text.count("  cause   ") == 1
+    assert "2 of 2 failing nodes: No binding" in text
+    assert "a  FAILING   No binding" in text or "b  EXPIRED   No binding" in text
 
 
 def test_what_does_not_fit_is_counted() -> None:
