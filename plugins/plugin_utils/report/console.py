@@ -145,7 +145,7 @@ def _block(model: Record, nodes: list[Record], columns: int) -> list[Line]:
             origin = ", ".join(
                 part for part in (proof["source"], clock(proof["time"], now) if proof["time"] else "") if part
             )
-            lines += _field("proof", f"“{proof['text']}”", columns, 2)
+            lines += _field("proof", '"' + proof["text"] + '"', columns, 2)
             if origin and sum(width(text) for text, _style in lines[-1]) + width(origin) + 4 <= columns:
                 lines[-1].append((f"  [{origin}]", "dim"))
             elif origin:

@@ -31,7 +31,7 @@ def test_a_failing_node_says_verdict_stage_cause_proof_and_next_step() -> None:
     text = shown(samples.one_failing())
     assert "worker-7  FAILING   stage 6/9 approval · since 19:40 (25 min ago)" in text
     assert "cause   No binding lets nodes have their renewals approved" in text
-    assert "“SubjectAccessReview: group system:nodes may not create" in text
+    assert 'proof   "SubjectAccessReview: group system:nodes may not create' in text
     assert "[rbac_info reviews.node_selfnodeclient, 20:04]" in text
     assert "before  19:34 kube-controller-manager.yaml changed" in text
     assert f"$ {samples.BINDING['fix']['steps'][0]['command']}\n" in text
