@@ -38,7 +38,10 @@ def parse_time(text: str) -> datetime:
     moment = datetime.fromisoformat(value)
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} names no offset from UTC")
-    return moment.astimezone(timezone.utc)
+    try:
+        return moment.astimezone(timezone.utc)
+    except OverflowError as error:
+        raise ValueError(f"{text!r} is no time in the years 1 to 9999") from error
 
 
 def from_epoch(seconds: float) -> str:

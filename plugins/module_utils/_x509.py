@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import re
 import traceback
 import typing as t
+import warnings
 
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._time import format_time
 
@@ -24,7 +26,7 @@ try:
     from cryptography import x509
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, ed448, rsa
+    from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
     from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 except ImportError:
     CRYPTOGRAPHY_IMPORT_ERROR = traceback.format_exc()
@@ -32,6 +34,22 @@ else:
     CRYPTOGRAPHY_IMPORT_ERROR = None
 
 Record = dict[str, t.Any]
+
+_P = t.ParamSpec("_P")
+_R = t.TypeVar("_R")
+
+
+def _quiet(function: t.Callable[_P, _R]) -> t.Callable[_P, _R]:
+    """Keeps cryptography's warnings about certificates that break RFC 5280 off standard error: they are read as they are."""
+
+    @functools.wraps(function)
+    def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return function(*args, **kwargs)
+
+    return wrapped
+
 
 MAX_NAMES = 64
 """Subject alternative names kept of one certificate; more are counted in ``names_dropped``."""
@@ -54,11 +72,18 @@ def certificates_in(pem: bytes) -> list[Record]:
     return [_record_of_block(match.group(1)) for match in _BLOCK.finditer(pem)]
 
 
+def first_certificate(pem: bytes) -> Record | None:
+    """The record of the first CERTIFICATE block, which is the leaf of a chain; None when there is none."""
+    match = _BLOCK.search(pem)
+    return _record_of_block(match.group(1)) if match else None
+
+
 def load_certificates(pem: bytes) -> list[x509.Certificate]:
     """The certificates of a PEM text that can be decoded, for checks that a record does not allow."""
     return [cert for cert in (_load(match.group(1)) for match in _BLOCK.finditer(pem)) if not isinstance(cert, str)]
 
 
+@_quiet
 def certificate_record(certificate: x509.Certificate) -> Record:
     """The record of one certificate; ``{"error": ...}`` when its contents cannot be read.
 
@@ -81,6 +106,7 @@ def certificate_record(certificate: x509.Certificate) -> Record:
     return record
 
 
+@_quiet
 def request_record(pem: bytes) -> tuple[Record | None, str | None]:
     """A PKCS #10 request as ``(record, None)``, or ``(None, why it cannot be decoded)``."""
     try:
@@ -134,6 +160,7 @@ def _record_of_block(body: bytes) -> Record:
     return {"error": loaded} if isinstance(loaded, str) else certificate_record(loaded)
 
 
+@_quiet
 def _load(body: bytes) -> x509.Certificate | str:
     try:
         return x509.load_der_x509_certificate(base64.b64decode(b"".join(body.split()), validate=True))

@@ -1,0 +1,104 @@
+# Copyright (c) 2026, the kubecare founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# PRIVATE to the collection: may change at any time.
+
+"""What the modules that ask the API server have in common: their options, how they end, and where their result goes."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._access import (
+    AUTH_ARGUMENTS,
+    KUBERNETES_IMPORT_ERROR,
+    KUBERNETES_REQUIREMENT,
+    ConfigurationMistake,
+    access,
+)
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._api import Api
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._fields import Data
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._time import utc_now
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._x509 import CRYPTOGRAPHY_IMPORT_ERROR
+
+ARGUMENTS: Data = {
+    **AUTH_ARGUMENTS,
+    "request_timeout": {"type": "int", "default": 30},
+    "page_size": {"type": "int", "default": 500},
+    "dest": {"type": "path"},
+}
+"""The options of the doc fragments ``k8s_auth`` and ``cluster_evidence``."""
+
+Collector = t.Callable[[Api, Data], tuple[Data, Data]]
+"""Takes the server and the module's parameters; gives the evidence and the counts that stand for it when it goes to a file.
+Every ApiError is the collector's own to note in ``not_seen``."""
+
+
+def run(module: AnsibleModule, collect: Collector) -> t.NoReturn:
+    """Runs ``collect`` and ends the module: with the evidence, or with ``dest`` and the counts.
+
+    An API server that does not answer is a finding, so the module succeeds; what the user has to correct fails it.
+    """
+    params = dict(module.params)
+    if isinstance(module.params["kubeconfig"], dict):
+        module.params["kubeconfig"] = "<kubeconfig>"  # so that the invocation, which is printed, holds no credentials
+    for problem, library in (
+        (KUBERNETES_IMPORT_ERROR, KUBERNETES_REQUIREMENT),
+        (CRYPTOGRAPHY_IMPORT_ERROR, "cryptography >= 42"),
+    ):
+        if problem:
+            module.fail_json(msg=missing_required_lib(library), exception=problem)
+    for option, least in (("request_timeout", 1), ("page_size", 1)):
+        if params[option] < least:
+            module.fail_json(msg=f"option {option}: must be at least {least}, not {params[option]}")
+    try:
+        api = Api(access(params, module.tmpdir), params["request_timeout"])
+    except ConfigurationMistake as error:
+        module.fail_json(msg=str(error))
+    for warning in api.access.warnings:
+        module.warn(f"kubernetes client: {warning}")
+    started = utc_now()
+    evidence, counts = collect(api, params)
+    evidence = {"collected_at": started, **evidence}
+    told: Data = {"reachable": api.answered, "requests": api.requests}
+    if params["dest"]:
+        try:
+            write_json(params["dest"], evidence)
+        except OSError as error:
+            module.fail_json(
+                msg=f"option dest: {error.filename or params['dest']}: cannot be written: {error.strerror}"
+            )
+        kept = {"collected_at": started, "not_seen": evidence["not_seen"], "dest": params["dest"], **counts}
+        module.exit_json(changed=False, **told, **kept)
+    module.exit_json(changed=False, **told, **evidence)
+
+
+def write_json(path: str, data: t.Any) -> None:
+    """Writes ``data`` whole or not at all, readable by its owner only, in folders that are made for the owner only. Raises OSError."""
+    folder = os.path.dirname(os.path.abspath(path))
+    _make_private(folder)
+    descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".", suffix=".tmp")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            json.dump(data, stream, indent=1, sort_keys=True)
+            stream.write("\n")
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _make_private(folder: str) -> None:
+    if os.path.isdir(folder):
+        return
+    _make_private(os.path.dirname(folder))
+    try:
+        os.mkdir(folder, 0o700)
+    except FileExistsError:
+        if not os.path.isdir(folder):
+            raise
