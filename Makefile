@@ -1,0 +1,44 @@
+# Copyright (c) 2026, the kubecare founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Every target installs what it needs into .cache; what is made goes to build. The work is done by the programs in tools.
+
+PYTHON = $$(sh tools/find-python --best)
+export KUBECONFIG INVENTORY ARGS FAULT
+
+.PHONY: help diagnose check test docs format lab-up lab-down lab-diagnose lab-test clean
+.DEFAULT_GOAL := help
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
+
+diagnose: ## diagnose your cluster (KUBECONFIG=… INVENTORY=… [ARGS='--limit worker-7']), else evidence that ships with this repository
+	@python=$(PYTHON) && $$python tools/diagnose.py
+
+check: ## the quick tests: lint, types, documentation, unit tests (under 3 minutes)
+	@python=$(PYTHON) && $$python tools/run.py check
+
+test: ## all tests: check, ansible-test, all versions of ansible-core, the lab's matrix (root; under 40 minutes)
+	@python=$(PYTHON) && $$python tools/run.py test
+
+docs: ## write docs/rules from the rules
+	@python=$(PYTHON) && $$python tools/run.py docs
+
+format: ## format the Python code
+	@python=$(PYTHON) && $$python tools/run.py format
+
+lab-up: ## start the lab: a real cluster of booted machines (root)
+	@python=$(PYTHON) && $$python tools/lab.py up
+
+lab-down: ## end the lab and remove all of it
+	@python=$(PYTHON) && $$python tools/lab.py down
+
+lab-diagnose: ## start the lab, break one node, diagnose it
+	@python=$(PYTHON) && $$python tools/lab.py diagnose
+
+lab-test: ## the lab's matrix alone (FAULT=name for one)
+	@python=$(PYTHON) && $$python tools/run.py lab-test
+
+clean: ## remove what the targets made, but not the lab
+	rm -rf .cache build

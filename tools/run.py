@@ -1,0 +1,200 @@
+# Copyright (c) 2026, the kubecare founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""``make check`` and ``make test``: which parts they have. ``python run.py check`` or ``python run.py test``."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import ansible_test
+import collection_build
+from common import (
+    BUILD,
+    CACHE,
+    CORES,
+    IN_COLLECTIONS,
+    NEWEST_CORE,
+    ROOT,
+    ansible_environment,
+    copied_collection,
+    developer_venv,
+    live_collections,
+    pythons,
+    venv,
+)
+from parts import Log, Part, Result, run
+
+# What ruff and mypy read; the lab's code and the tools are programs of their own.
+SOURCES = ("plugins", "tests", "tools")
+
+
+def _tool(log: Log, *command: str, cwd: pathlib.Path = ROOT, python_path: str = "") -> Result:
+    """One run of a program of the developer's virtual environment; its exit status decides."""
+    folder = developer_venv()
+    environment = ansible_environment(folder, live_collections(), CACHE / "home")
+    environment["PYTHONPATH"] = python_path or str(live_collections())
+    status, output = log.run([folder / "bin" / command[0], *command[1:]], environment, cwd)
+    if "pytest" in command:
+        return ansible_test.read_pytest(status, output)
+    return Result() if status == 0 else Result(passed=0, failed=1)
+
+
+def _mypy(log: Log) -> Result:
+    """The collection under its full name, then the tools and the lab, which are no part of it."""
+    inside = live_collections() / IN_COLLECTIONS
+    cache = f"--cache-dir={CACHE / 'mypy'}"
+    os.environ["MYPYPATH"] = str(live_collections())
+    first = _tool(log, "mypy", cache, "--config-file", "pyproject.toml", str(inside / "plugins"))
+    os.environ["MYPYPATH"] = os.pathsep.join([str(live_collections()), str(ROOT / "tools")])
+    second = _tool(
+        log,
+        "mypy",
+        cache,
+        "--config-file",
+        "pyproject.toml",
+        *sorted(str(path) for path in (ROOT / "tools").glob("*.py")),
+    )
+    return Result(passed=first.passed + second.passed, failed=first.failed + second.failed)
+
+
+def _pytest(log: Log, folder: str) -> Result:
+    """Tests by pytest, from the collection's own place so that full names import."""
+    return _tool(log, "python", "-m", "pytest", "-q", folder, cwd=live_collections() / IN_COLLECTIONS)
+
+
+def _ansible_lint(log: Log) -> Result:
+    """In the copy of the tracked files: ansible-lint would walk the caches, and installs what it finds into its own home."""
+    folder = developer_venv()
+    copy = copied_collection()
+    environment = ansible_environment(folder, copy.parents[2], CACHE / "home")
+    environment["ANSIBLE_HOME"] = str(CACHE / "ansible-lint")
+    status, _ = log.run(
+        [folder / "bin/ansible-lint", "--offline", "--nocolor", "--project-dir", "."], environment, copy
+    )
+    return Result() if status == 0 else Result(passed=0, failed=1)
+
+
+def _plugin_docs(log: Log) -> Result:
+    """Every plugin's documentation, by antsibull-docs."""
+    return _tool(
+        log,
+        "antsibull-docs",
+        "lint-collection-docs",
+        "--plugin-docs",
+        "--validate-collection-refs",
+        "self",
+        ".",
+        cwd=copied_collection(),
+    )
+
+
+def _versions(log: Log) -> Result:
+    """Unit tests and ``rediagnose`` on each ansible-core that the Pythons of this machine run."""
+    present = pythons()
+    wanted = [(core, python) for core, python in CORES if python in present]
+    absent = [f"{core} (Python {python})" for core, python in CORES if python not in present]
+    passed = failed = 0
+    collections = copied_collection().parents[2]
+    for core, python in wanted:
+        log.write(f"--- ansible-core {core} on Python {python}\n")
+        folder = venv(
+            f"core-{core}", [f"ansible-core=={core}.*", "-r", "requirements.txt", "pytest", "jsonschema"], python
+        )
+        with tempfile.TemporaryDirectory(prefix="kubelet-certs-") as name:
+            scratch = pathlib.Path(name)
+            environment = ansible_environment(folder, collections, scratch / "home")
+            environment["PYTHONPATH"] = str(collections)
+            command = [folder / "bin/python", "-m", "pytest", "-q", "tests/unit"]
+            status, output = log.run(command, environment, collections / IN_COLLECTIONS)
+            result = ansible_test.read_pytest(status, output)
+            del environment["PYTHONPATH"]
+            wrong = collection_build.rediagnose(log, folder, collections, scratch / "home", scratch)
+        for line in wrong:
+            log.write(f"WRONG: {line}\n")
+        passed += result.passed + (not wrong)
+        failed += result.failed + len(wrong)
+    log.write(f"Ran: {', '.join(f'{core} (Python {python})' for core, python in wanted)}\n")
+    if absent:
+        log.write(f"This machine has no Python for: {', '.join(absent)}\n")
+    return Result(passed=passed, failed=failed) if wanted else Result(skipped="no Python 3.11, 3.12 or 3.13")
+
+
+def _lab(log: Log) -> Result:
+    """The lab's matrix (``tests/lab/matrix.py``): every fault injected into a real cluster and named."""
+    if os.geteuid() != 0:
+        return Result(skipped="the lab needs root")
+    folder = developer_venv()
+    environment = ansible_environment(folder, live_collections())
+    results = BUILD / "lab-matrix.json"
+    results.unlink(missing_ok=True)
+    fault = os.environ.get("FAULT")
+    command = [folder / "bin/python", ROOT / "tests/lab/matrix.py", *([fault] if fault else [])]
+    status, _ = log.run(command, environment)
+    if not results.exists():
+        return Result(passed=0, failed=1)
+    cases = json.loads(results.read_text(encoding="utf-8"))["cases"]
+    passed = sum(case["passed"] for case in cases)
+    return Result(passed=passed, failed=max(len(cases) - passed, int(status != 0)))
+
+
+def check_parts() -> list[Part]:
+    """The quick ones."""
+    return [
+        Part("ruff", lambda log: _tool(log, "ruff", "check", "--no-cache", *SOURCES)),
+        Part("format", lambda log: _tool(log, "ruff", "format", "--no-cache", "--check", *SOURCES)),
+        Part("mypy", _mypy),
+        Part("yamllint", lambda log: _tool(log, "yamllint", "--strict", ".")),
+        Part("ansible-lint", _ansible_lint),
+        Part("changelog", lambda log: _tool(log, "antsibull-changelog", "lint")),
+        Part("plugin documentation", _plugin_docs),
+        Part("rule pages", lambda log: _tool(log, "python", "tools/rule_docs.py", "--check")),
+        Part("repository", lambda log: _pytest(log, "tests/repository")),
+        Part("unit tests", lambda log: _pytest(log, "tests/unit")),
+    ]
+
+
+def test_parts() -> list[Part]:
+    """All of them, those that take minutes last."""
+    python = next(iter(pythons()))
+    core = NEWEST_CORE[python]
+    return [
+        *check_parts(),
+        Part("collection build and use", collection_build.act),
+        Part(
+            f"ansible-test sanity {core}",
+            functools.partial(ansible_test.run, kind="sanity", core=core, python=python),
+            shown=True,
+        ),
+        Part(
+            f"ansible-test units {core}",
+            functools.partial(ansible_test.run, kind="units", core=core, python=python),
+            shown=True,
+        ),
+        Part("ansible-core versions", _versions, shown=True),
+        Part("recorded evidence", lambda log: _pytest(log, "tests/recorded")),
+        Part("lab", _lab, shown=True),
+    ]
+
+
+def main() -> None:
+    """Run the parts of the set that the first argument names; ``docs`` and ``format`` write files instead."""
+    developer = developer_venv() / "bin"
+    commands = {"docs": ["python", "tools/rule_docs.py"], "format": ["ruff", "format", "--no-cache", *SOURCES]}
+    if sys.argv[1] in commands:
+        program, *arguments = commands[sys.argv[1]]
+        environment = {**os.environ, "PYTHONPATH": str(live_collections())}
+        sys.exit(subprocess.run([developer / program, *arguments], env=environment, cwd=ROOT, check=False).returncode)
+    sets = {"check": check_parts, "test": test_parts, "lab-test": lambda: [Part("lab", _lab, shown=True)]}
+    run(sets[sys.argv[1]]())
+
+
+if __name__ == "__main__":
+    main()
