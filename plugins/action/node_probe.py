@@ -1,0 +1,191 @@
+# Copyright (c) 2026, the kubecare founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Asks a node everything about its kubelet's certificates in one round trip: a POSIX-shell script on stdin, one answer."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import signal
+import threading
+import time
+import typing as t
+
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._x509 import CRYPTOGRAPHY_IMPORT_ERROR
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._run_folder import node_file, write_json
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.matching import identity
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.evidence import build_evidence, unreachable
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.protocol import (
+    build_script,
+    plain,
+    read_answer,
+)
+
+Data = dict[str, t.Any]
+
+GRACE_SECONDS = 20
+"""What the control side allows beyond the node's own time limit, for the way there and back."""
+
+ARGUMENT_SPEC: t.Final[Data] = {
+    "dest": {"type": "path"},
+    "timeout": {"type": "int", "default": 60},
+    "log_since_seconds": {"type": "int", "default": 86400},
+    "log_lines": {"type": "int", "default": 40},
+    "log_file": {"type": "str"},
+    "kubelet_unit": {"type": "str"},
+    "kubeconfig": {"type": "str"},
+    "kubelet_config": {"type": "str"},
+    "pki_path": {"type": "str"},
+    "manifests_path": {"type": "str"},
+    "proc_path": {"type": "str", "default": "/proc"},
+    "api_probe": {"type": "bool", "default": True},
+}
+
+_LIMITS = {"timeout": (5, 3600), "log_since_seconds": (60, 31 * 86400), "log_lines": (0, 1000)}
+
+
+class NoAnswerInTimeError(Exception):
+    """The node did not answer within its time and the grace."""
+
+
+class ActionModule(ActionBase):
+    """The action behind the module of the same name."""
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: str | None = None, task_vars: Data | None = None) -> Data:
+        """Probes the node; a node that cannot be probed is a result, not a failure."""
+        super().run(tmp, task_vars)
+        del tmp
+        _validation, options = self.validate_argument_spec(argument_spec=ARGUMENT_SPEC)
+        for name, (low, high) in _LIMITS.items():
+            if not low <= options[name] <= high:
+                raise AnsibleActionFail(f"{name} must be between {low} and {high}")
+        if CRYPTOGRAPHY_IMPORT_ERROR is not None:
+            raise AnsibleActionFail("the Python package cryptography is needed on the control node")
+        host = str((task_vars or {}).get("inventory_hostname") or "localhost")
+        evidence = self._probe(host, options)
+        result: Data = {
+            "changed": False,
+            "reachable": evidence["reachable"],
+            "identity": identity(evidence),
+            "not_seen": evidence["not_seen"],
+        }
+        if not options["dest"]:
+            return {**result, "evidence": evidence}
+        path = node_file(os.path.expanduser(options["dest"]), host)
+        try:
+            write_json(path, evidence)
+        except OSError as error:
+            raise AnsibleActionFail(f"{path}: cannot be written: {error.strerror}") from error
+        return {**result, "dest": path}
+
+    def _probe(self, host: str, options: Data) -> Data:
+        nonce = secrets.token_hex(12)
+        try:
+            script = build_script(nonce, _settings(options))
+        except ValueError as error:
+            raise AnsibleActionFail(str(error)) from error
+        sent_at = time.time()
+        try:
+            with _deadline(options["timeout"] + GRACE_SECONDS):
+                reply = self._low_level_execute_command("/bin/sh", in_data=script)
+        except NoAnswerInTimeError:
+            seconds = options["timeout"] + GRACE_SECONDS
+            return unreachable(host, time.time(), "timeout", f"no answer within {seconds} seconds")
+        except AnsibleConnectionFailure as error:
+            message = self._harmless(error)
+            return unreachable(host, time.time(), _reason(message, "unreachable"), message)
+        except AnsibleError as error:
+            message = self._harmless(error)
+            return unreachable(host, time.time(), _reason(message, "error"), message)
+        answered_at = time.time()
+        answer = read_answer(str(reply.get("stdout") or ""), nonce)
+        if not answer.started:
+            words = self._harmless(str(reply.get("stderr") or "").strip()[-600:] or "the node said nothing")
+            message = f"the probe did not run (status {reply.get('rc')}): {words}"
+            return unreachable(host, answered_at, _reason(words, _reason_of_status(reply.get("rc"))), message)
+        late = answered_at - sent_at >= options["timeout"]
+        return build_evidence(
+            answer, host, sent_at, answered_at, options["log_lines"], "timeout" if late else "error"
+        )
+
+    def _harmless(self, error: Exception | str) -> str:
+        """An error's text without the passwords of the connection, on one line."""
+        text = error if isinstance(error, str) else str(getattr(error, "message", "") or error)
+        for holder in (self._connection, getattr(self._connection, "become", None)):
+            for option in ("password", "become_pass", "private_key_passphrase"):
+                try:
+                    secret = holder.get_option(option) if holder is not None else None
+                except (AnsibleError, KeyError, AttributeError):
+                    continue
+                if secret:
+                    text = text.replace(str(secret), "[removed]")
+        return plain(" ".join(text.split()))[:400]
+
+
+def _settings(options: Data) -> dict[str, str | int]:
+    return {
+        "KCP_TIMEOUT": options["timeout"],
+        "KCP_LOG_SINCE": options["log_since_seconds"],
+        "KCP_LOG_LINES": options["log_lines"],
+        "KCP_LOG_FILE": options["log_file"] or "",
+        "KCP_UNIT": options["kubelet_unit"] or "",
+        "KCP_KUBECONFIG": options["kubeconfig"] or "",
+        "KCP_CONFIG": options["kubelet_config"] or "",
+        "KCP_PKI": options["pki_path"] or "",
+        "KCP_MANIFESTS": options["manifests_path"] or "",
+        "KCP_PROC": options["proc_path"],
+        "KCP_API_PROBE": "yes" if options["api_probe"] else "no",
+    }
+
+
+def _reason(message: str, otherwise: str) -> str:
+    text = message.lower()
+    if re.search(r"timed out|timeout", text):
+        return "timeout"
+    if re.search(r"permission denied \(|authentication fail|invalid/incorrect password|too many authentication", text):
+        return "unauthorized"
+    if re.search(r"sudo|become|a password is required|not in the sudoers|must be run from a terminal", text):
+        return "not_permitted"
+    return otherwise
+
+
+def _reason_of_status(status: t.Any) -> str:
+    return "missing_tool" if status in (126, 127) else "error"
+
+
+@contextlib.contextmanager
+def _deadline(seconds: int) -> t.Iterator[None]:
+    """Raises NoAnswerInTimeError in the body after ``seconds``. An alarm that was set before (the task's ``timeout``) goes on."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGALRM)
+    left_before, _interval = signal.getitimer(signal.ITIMER_REAL)
+    if left_before and left_before <= seconds:
+        yield
+        return
+
+    def ring(_number: int, _frame: t.Any) -> None:
+        raise NoAnswerInTimeError
+
+    started = time.monotonic()
+    signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        if left_before:
+            signal.setitimer(signal.ITIMER_REAL, max(left_before - (time.monotonic() - started), 0.01))

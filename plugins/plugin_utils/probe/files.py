@@ -1,0 +1,281 @@
+# Copyright (c) 2026, the kubecare founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# PRIVATE to the collection: may change at any time.
+
+"""Files of the node: kubeconfigs, KubeletConfiguration, certificates, the file system they lie on, the control plane's manifests."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.protocol import Answer, Section, whole_number
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.values import Data, certificates, epoch
+
+Missing = t.Callable[[str, str, str], None]
+"""Records what was not seen: subject, reason, message."""
+
+_CONFIG_KEYS = {
+    "rotateCertificates": "rotate_certificates",
+    "serverTLSBootstrap": "server_tls_bootstrap",
+    "tlsCertFile": "tls_cert_file",
+    "tlsPrivateKeyFile": "tls_private_key_file",
+    "authentication.x509.clientCAFile": "client_ca_file",
+}
+_BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_FLOW = ("{", "[", "&", "*", "!", "|", ">")
+
+
+def file_entry(section: Section) -> Data:
+    """One file or link. A private key is only said to be there; ``key_matches`` was found out on the node."""
+    entry: Data = {
+        "path": section.name,
+        "type": section.one("type"),
+        "target": section.one("target"),
+        "target_exists": section.yes("target_exists"),
+        "mode": section.one("mode"),
+        "owner": section.one("owner"),
+        "group": section.one("group"),
+        "size_bytes": section.number("size"),
+        "modified": epoch(section.number("modified")),
+        "certificates": certificates(section),
+        "has_key": bool(section.one("key")),
+        "key_matches": section.yes("key_matches"),
+        "error": None,
+    }
+    if section.one("key_path"):
+        entry["key_path"] = section.one("key_path")
+    if section.one("denied"):
+        entry.update(certificates=None, has_key=None, error="may not be read by the user of the probe")
+    elif section.one("type") == "file" and not entry["size_bytes"]:
+        entry["error"] = "is empty" if entry["size_bytes"] == 0 else None
+    elif section.one("target_exists") == "no":
+        entry["error"] = "points to a file that does not exist"
+    if section.one("more"):
+        entry["certificates_dropped"] = section.number("more")
+    return entry
+
+
+def pki(answer: Answer, root: bool | None, missing: Missing) -> Data | None:
+    """The certificate directory and every certificate file that was looked at."""
+    section = answer.first("pki")
+    if section is None:
+        return None
+    exists = section.yes("exists")
+    files: list[Data] | None = None
+    if not any(entry["subject"] == "pki.files" for entry in answer.not_seen) and exists is not None:
+        found = {s.name: file_entry(s) for s in answer.every("file") if s.yes("exists") is not False}
+        files = [found[path] for path in sorted(found)]
+        for entry in files:
+            if entry["certificates"] is None:
+                missing(f"pki.files.{entry['path']}.certificates", "not_permitted", entry["error"])
+            elif entry["has_key"] and entry["certificates"] and entry["key_matches"] is None:
+                missing(
+                    f"pki.files.{entry['path']}.key_matches",
+                    "missing_tool",
+                    "the public keys could not be compared on the node",
+                )
+    result: Data = {
+        "path": section.name,
+        "exists": exists,
+        "mode": section.one("mode"),
+        "owner": section.one("owner"),
+        "files": files,
+        "filesystem": _filesystem(section),
+        "writable": None,
+    }
+    dropped = sum(whole_number(value) or 0 for value in section.all("files_dropped"))
+    if dropped:
+        result["files_dropped"] = dropped
+    if exists:
+        result["writable"] = _writable(section, result["filesystem"], root)
+        if result["writable"] is None:
+            missing("pki.writable", "not_permitted", "only root can tell whether the kubelet may write there")
+    return result
+
+
+def _filesystem(section: Section) -> Data | None:
+    if not section.one("fs.mount_point") and not section.one("fs.stat"):
+        return None
+    numbers = [whole_number(part) for part in (section.one("fs.stat") or "").split()]
+    size = free = inodes = inodes_free = None
+    if len(numbers) == 5 and None not in numbers:
+        block, blocks, blocks_free, inodes, inodes_free = t.cast("list[int]", numbers)
+        size, free = block * blocks, block * blocks_free
+    else:
+        sizes = [whole_number(part) for part in (section.one("fs.df") or "").split()]
+        if len(sizes) == 2 and sizes[0] is not None and sizes[1] is not None:
+            size, free = sizes[0] * 1024, sizes[1] * 1024
+    options = f"{section.one('fs.options') or ''},{section.one('fs.super') or ''}".split(",")
+    return {
+        "device": section.one("fs.device"),
+        "type": section.one("fs.type"),
+        "mount_point": section.one("fs.mount_point"),
+        "read_only": "ro" in options if section.one("fs.mount_point") else None,
+        "size_bytes": size,
+        "free_bytes": free,
+        "inodes": inodes,
+        "inodes_free": inodes_free,
+    }
+
+
+def _writable(section: Section, filesystem: Data | None, root: bool | None) -> bool | None:
+    """Root passes modes, but not a read-only mount nor the immutable attribute. Another user can tell neither yes nor no for root."""
+    if filesystem and filesystem["read_only"]:
+        return False
+    if "i" in (section.one("fs.attributes") or ""):
+        return False
+    return section.yes("fs.access") if root else None
+
+
+def kubeconfig(section: Section | None, subject: str, missing: Missing) -> Data | None:
+    """A kubeconfig: the cluster and the user of its current context. Neither tokens nor embedded keys come this far."""
+    if section is None:
+        return None
+    exists = False if section.one("target_exists") == "no" else section.yes("exists")
+    result: Data = {
+        "path": section.name,
+        "exists": exists,
+        "mode": section.one("mode"),
+        "owner": section.one("owner"),
+        "modified": epoch(section.number("modified")),
+        "error": section.one("broken"),
+        "context": section.one("context"),
+        "server": section.one("server"),
+        "tls_server_name": section.one("tls_server_name"),
+        "proxy_url": section.one("proxy_url"),
+        "insecure_skip_tls_verify": None,
+        "ca": None,
+        "user": None,
+    }
+    if section.one("denied"):
+        result["error"] = "may not be read by the user of the probe"
+        missing(subject if exists is None else f"{subject}.user", "not_permitted", result["error"])
+    elif section.one("unsupported"):
+        result["error"] = f"is written in a form that the probe does not read ({section.one('unsupported')})"
+        missing(f"{subject}.user", "unsupported", result["error"])
+    elif exists:
+        result["insecure_skip_tls_verify"] = section.one("insecure") in ("true", "True", "TRUE")
+        result["ca"] = {
+            "source": section.one("ca_source") or "none",
+            "path": section.one("ca_path") if section.one("ca_source") == "file" else None,
+            "certificates": None if section.one("ca_unreadable") else certificates(section, "ca_cert"),
+        }
+        if section.one("ca_unreadable"):
+            missing(f"{subject}.ca.certificates", "not_found", f"{section.one('ca_path')} cannot be read")
+        result["user"] = _user(section)
+    return result
+
+
+def _user(section: Section) -> Data:
+    if section.one("user_data"):
+        kind = "client_certificate_data"
+    elif section.one("certificate"):
+        kind = "client_certificate_file"
+    elif section.one("token_file"):
+        kind = "token_file"
+    elif section.one("token"):
+        kind = "token"
+    else:
+        kind = "exec" if section.one("exec") else "none"
+    embedded = kind == "client_certificate_data"
+    return {
+        "name": section.one("user"),
+        "kind": kind,
+        "client_certificate": None if embedded else section.one("certificate"),
+        "client_key": section.one("key"),
+        "token_id": section.one("token_id"),
+        "certificates": certificates(section, "user_cert") if embedded else [],
+    }
+
+
+def config(section: Section | None, flags: dict[str, str] | None, missing: Missing) -> Data | None:
+    """The KubeletConfiguration with its drop-ins laid over it. A key that is not written is null and named in ``unset``."""
+    if section is None:
+        return None
+    result: Data = {
+        "path": section.name,
+        "exists": section.yes("exists"),
+        "mode": section.one("mode"),
+        "owner": section.one("owner"),
+        "modified": epoch(section.number("modified")),
+        "error": None,
+        "drop_ins": section.all("drop_in"),
+        **dict.fromkeys(_CONFIG_KEYS.values()),
+        "node_ip": (flags or {}).get("node-ip"),
+        "feature_gates": None,
+        "unset": None,
+    }
+    if section.one("denied") or section.one("drop_in_denied"):
+        result["error"] = f"{section.one('drop_in_denied') or section.name} may not be read by the user of the probe"
+        missing("config.unset", "not_permitted", result["error"])
+        return result
+    if section.one("unsupported"):
+        result["error"] = "is written in a form that the probe does not read"
+        missing("config.unset", "unsupported", result["error"])
+        return result
+    if not result["exists"]:
+        return result
+    written = {name: value for name, _space, value in (line.partition(" ") for line in section.all("set"))}
+    unset = []
+    for name, key in _CONFIG_KEYS.items():
+        value = written.get(name)
+        if value in (None, "", "null", "~"):
+            unset.append(key)
+        elif key in ("rotate_certificates", "server_tls_bootstrap"):
+            result[key] = _BOOLEANS.get(t.cast(str, value))
+            if result[key] is None:
+                missing(f"config.{key}", "malformed", f"{name} is neither true nor false")
+        elif t.cast(str, value).startswith(_FLOW):
+            missing(f"config.{key}", "unsupported", f"{name} is written in a form that the probe does not read")
+        else:
+            result[key] = value
+    gates = (line.partition(" ") for line in section.all("gate"))
+    result["feature_gates"] = {name: _BOOLEANS.get(value) for name, _space, value in gates}
+    result["unset"] = unset
+    return result
+
+
+def client_ca(section: Section | None, missing: Missing) -> Data | None:
+    """The CA by which the kubelet knows its clients."""
+    if section is None:
+        return None
+    if section.one("denied"):
+        missing(
+            "client_ca_file.certificates", "not_permitted", f"{section.name} may not be read by the user of the probe"
+        )
+    return {
+        "path": section.name,
+        "exists": section.yes("exists"),
+        "certificates": None if section.one("denied") else certificates(section),
+    }
+
+
+def control_plane(answer: Answer, missing: Missing) -> Data | None:
+    """The manifests' flags and the CA files; None on a worker."""
+    manifests = answer.every("manifest")
+    if not manifests:
+        return None
+    result: Data = {"manifests": {}, "files": []}
+    for manifest in manifests:
+        flags = {name: value for name, _space, value in (line.partition(" ") for line in manifest.all("flag"))}
+        if manifest.one("denied"):
+            missing(
+                f"control_plane.manifests.{manifest.name}.flags",
+                "not_permitted",
+                "may not be read by the user of the probe",
+            )
+        result["manifests"][manifest.name] = {
+            "path": manifest.one("path"),
+            "modified": epoch(manifest.number("modified")),
+            "flags": None if manifest.one("denied") else flags,
+        }
+    for section in answer.every("ca_file"):
+        entry = file_entry(section)
+        if section.yes("exists") is False:
+            entry["error"] = "does not exist"
+        if entry["certificates"] is None:
+            missing(f"control_plane.files.{entry['path']}.certificates", "not_permitted", entry["error"])
+        result["files"].append(entry)
+    return result

@@ -1,0 +1,86 @@
+# Copyright (c) 2026, the kubecare founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# PRIVATE to the collection: may change at any time.
+
+"""What the kubelet is: node, clock, process, unit, flags."""
+
+from __future__ import annotations
+
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.protocol import Answer, Section
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.values import Data, epoch, systemd_time
+
+_EXIT_CODES = {"1": "exited", "2": "killed", "3": "dumped"}
+
+
+def clock(node: Section, end_time: int | None, sent_at: float, answered_at: float) -> Data:
+    """The node's clock; ``offset_seconds`` is its lead over this machine's (NTP's formula over both ends of the round trip)."""
+    time, offset = node.number("time"), None
+    if time is not None:
+        offset = time - sent_at
+        if end_time is not None:
+            offset = (offset + end_time - answered_at) / 2
+        offset = round(offset)
+    return {
+        "time": epoch(time),
+        "offset_seconds": offset,
+        "synchronized": node.yes("synchronized"),
+        "source": node.one("clock_source"),
+        "boot_time": epoch(node.number("btime")),
+        "uptime_seconds": node.number("uptime"),
+    }
+
+
+def kubelet(answer: Answer) -> Data:
+    """The running process, else None values, and the unit."""
+    process, unit = answer.first("process") or Section("process", ""), answer.first("unit")
+    source = process if process.one("flags_source") else unit
+    flags: dict[str, str] | None = None
+    others: list[str] | None = None
+    if source is not None and source.one("flags_source"):
+        pairs = (value.partition(" ") for value in source.all("flag"))
+        flags = {name: value.strip('"') for name, _space, value in pairs}
+        others = sorted(set(source.all("other")))[:120]
+    return {
+        "binary": process.one("binary"),
+        "pid": process.number("pid"),
+        "started": _started(process, answer.first("node")),
+        "version": (process.one("version") or "").rpartition(" ")[2] or None,
+        "flags": flags,
+        "flags_source": source.one("flags_source") if source is not None else None,
+        "other_flags": others,
+        "unit": None if unit is None else _unit(unit, process),
+    }
+
+
+def _started(process: Section, node: Section | None) -> str | None:
+    ticks, hertz = process.number("start_ticks"), process.number("clock_ticks")
+    boot = node.number("btime") if node is not None else None
+    return epoch(boot + ticks // hertz) if boot is not None and ticks is not None and hertz else None
+
+
+def _unit(unit: Section, process: Section) -> Data:
+    proxies: dict[str, str] = {}
+    for value in [*unit.all("proxy"), *process.all("proxy")]:
+        name, _space, proxy = value.partition(" ")
+        proxies[name] = proxy
+    return {
+        "name": unit.one("p.Id") or unit.name,
+        "load_state": unit.one("p.LoadState"),
+        "active_state": unit.one("p.ActiveState"),
+        "sub_state": unit.one("p.SubState"),
+        "result": unit.one("p.Result"),
+        "unit_file_state": unit.one("p.UnitFileState"),
+        "restarts": unit.number("p.NRestarts"),
+        "active_since": systemd_time(unit.one("p.ActiveEnterTimestamp")),
+        "inactive_since": systemd_time(unit.one("p.InactiveEnterTimestamp")),
+        "main_started": systemd_time(unit.one("p.ExecMainStartTimestamp")),
+        "main_exited": systemd_time(unit.one("p.ExecMainExitTimestamp")),
+        "main_exit_code": _EXIT_CODES.get(unit.one("p.ExecMainCode") or ""),
+        "main_exit_status": unit.number("p.ExecMainStatus"),
+        "fragment_path": unit.one("p.FragmentPath"),
+        "drop_ins": (unit.one("p.DropInPaths") or "").split(),
+        "environment": sorted(set(unit.all("env")))[:120],
+        "proxies": proxies,
+    }

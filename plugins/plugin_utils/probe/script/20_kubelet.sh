@@ -1,0 +1,171 @@
+# Copyright (c) 2026, the kubecare founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# shellcheck shell=sh
+#
+# The kubelet: its process, else its unit, and the flags of it that matter. Other flags and the environment by name only.
+
+# As awk's regular expression; what is not named here never leaves the node with a value.
+KUBELET_FLAGS='config|config-dir|kubeconfig|bootstrap-kubeconfig|cert-dir|rotate-certificates|rotate-server-certificates|hostname-override|node-ip|tls-cert-file|tls-private-key-file|client-ca-file|feature-gates|root-dir|port|address|cloud-provider|logging-format|log-file|v'
+
+# arguments, one a line → "flag name value" for those of the list (boolean ones may have no value), "other name" for the rest.
+FLAGS_AWK='
+function put(name, value) {
+  if (name ~ ("^(" known ")$")) print "flag", name, value
+  else if (name ~ /^[A-Za-z0-9][A-Za-z0-9._-]*$/ && length(name) < 80) print "other", name
+}
+{ sub(/\r$/, "") }
+held != "" { if ($0 !~ /^-/) { put(held, $0); held = ""; next } put(held, "true"); held = "" }
+/^--?[A-Za-z0-9]/ {
+  arg = $0; sub(/^--?/, "", arg); at = index(arg, "=")
+  if (at) { put(substr(arg, 1, at - 1), substr(arg, at + 1)); next }
+  if (arg ~ /^rotate-(server-)?certificates$/) { put(arg, "true"); next }
+  held = arg
+}
+END { if (held != "") put(held, "true") }'
+
+# "NAME=value" a line → "env NAME" and, of proxies only, "proxy NAME value".
+ENVIRONMENT_AWK='
+{ sub(/^[ \t]*(export[ \t]+)?"?/, ""); at = index($0, "=") }
+at > 1 {
+  name = substr($0, 1, at - 1); value = substr($0, at + 1); gsub(/["\047]/, "", value)
+  if (name !~ /^[A-Za-z_][A-Za-z0-9_]*$/ || length(name) > 80) next
+  if (names) print "env", name
+  if (toupper(name) ~ /^(HTTPS?|ALL)_PROXY$/) { if (value ~ /@/) { if (match(value, /^[a-z0-9+]*:\/\//)) scheme = substr(value, 1, RLENGTH); else scheme = ""; sub(/^.*@/, "", value); value = scheme value }; print "proxy", name, value }
+  if (toupper(name) == "NO_PROXY") print "proxy", name, value
+}'
+
+# "Environment=A=1 "B=2 3"" as systemctl quotes it, and "FILE C=4" → one assignment a line.
+ASSIGNMENTS_AWK='
+/^FILE / { print substr($0, 6); next }
+/^Environment=/ {
+  text = substr($0, 13); word = ""; quoted = 0
+  for (i = 1; i <= length(text); i++) {
+    c = substr(text, i, 1)
+    if (c == "\\") { i++; word = word substr(text, i, 1) }
+    else if (c == "\"") quoted = !quoted
+    else if (c == " " && !quoted) { print word; word = "" }
+    else word = word c
+  }
+  print word
+}'
+
+find_process() {
+  KUBELET_PID=
+  KUBELET_BINARY=
+  CLOCK_SOURCE=
+  ours=$(readlink /proc/self/ns/pid 2>/dev/null)
+  for folder in "$KCP_PROC"/[0-9]*; do
+    comm=
+    { read -r comm <"$folder/comm"; } 2>/dev/null || continue
+    case $comm in
+      chronyd | ntpd | systemd-timesyn* | ptp4l | openntpd) CLOCK_SOURCE=$comm ;;
+      kubelet | kubelite | hyperkube | k3s | k3s-server | k3s-agent) ;;
+      *) continue ;;
+    esac
+    # A container's process is not this node's kubelet (kind, nested nodes).
+    theirs=$(readlink "$folder/ns/pid" 2>/dev/null)
+    [ -n "$theirs" ] && [ -n "$ours" ] && [ "$theirs" != "$ours" ] && continue
+    case $comm in
+      kubelet) KUBELET_PID=${folder##*/} KUBELET_BINARY=$comm ;;
+      kubelite | hyperkube | k3s*) [ "$KUBELET_BINARY" = kubelet ] || { KUBELET_PID=${folder##*/} KUBELET_BINARY=${comm%%-*}; } ;;
+    esac
+  done
+}
+
+process_section() {
+  FLAGS=
+  open process kubelet
+  [ -n "$KUBELET_PID" ] || return 0
+  say binary "$KUBELET_BINARY"
+  say pid "$KUBELET_PID"
+  ticks=$(sed 's/^.*) //' "$KCP_PROC/$KUBELET_PID/stat" 2>/dev/null | awk '{ print $20 }')
+  say start_ticks "$ticks"
+  say clock_ticks "$(getconf CLK_TCK 2>/dev/null || echo 100)"
+  FLAGS=$(tr '\0' '\n' <"$KCP_PROC/$KUBELET_PID/cmdline" 2>/dev/null | awk -v known="$KUBELET_FLAGS" "$FLAGS_AWK")
+  tr '\0' '\n' 2>/dev/null <"$KCP_PROC/$KUBELET_PID/environ" | awk -v names=0 "$ENVIRONMENT_AWK" | say_lines
+  exe=$(readlink "$KCP_PROC/$KUBELET_PID/exe" 2>/dev/null)
+  case $exe in
+    */kubelet) say version "$(bounded 5 "$exe" --version 2>/dev/null </dev/null | sed -n 1p)" ;;
+  esac
+  if [ -n "$FLAGS" ]; then
+    say flags_source process
+    printf '%s\n' "$FLAGS" | say_lines
+  fi
+}
+
+# The words of ExecStart with the variables that Environment= and the environment files give, one a line. Stays on the node.
+UNIT_ARGUMENTS_AWK='
+function words(text,   n, i, w) {
+  n = split(text, w, /[ \t]+/)
+  for (i = 1; i <= n; i++) {
+    gsub(/["\047]/, "", w[i])
+    if (w[i] ~ /^[A-Za-z_][A-Za-z0-9_]*=/) { current = w[i]; sub(/=.*/, "", current); sub(/^[^=]*=/, "", w[i]); table[current] = w[i] }
+    else if (current != "") table[current] = table[current] " " w[i]
+  }
+}
+/^Environment=/ { current = ""; words(substr($0, 13)); next }
+/^FILE / { current = ""; words(substr($0, 6)); next }
+/^ExecStart=/ { start = $0; sub(/.*argv\[\]=/, "", start); sub(/ ; .*/, "", start) }
+END {
+  n = split(start, word, /[ \t]+/)
+  for (i = 2; i <= n; i++) {
+    if (word[i] ~ /^\$\{?[A-Za-z_][A-Za-z0-9_]*\}?$/) {
+      name = word[i]; gsub(/[${}]/, "", name); m = split(table[name], inner, /[ \t]+/)
+      for (j = 1; j <= m; j++) if (inner[j] != "") print inner[j]
+    } else print word[i]
+  }
+}'
+
+choose_unit() {
+  UNIT=$KCP_UNIT
+  [ -n "$UNIT" ] && return
+  UNIT=kubelet
+  if [ -n "$KUBELET_PID" ]; then
+    own=$(sed -n 's#^.*/\([A-Za-z0-9@_.-]*\)\.service.*#\1#p' "$KCP_PROC/$KUBELET_PID/cgroup" 2>/dev/null | sed -n 1p)
+    case $own in
+      *kubelet* | *k3s* | *rke2* | *k0s* | *kubelite*) UNIT=$own ;;
+    esac
+    return
+  fi
+  for candidate in kubelet k3s-agent k3s rke2-agent rke2-server k0sworker k0scontroller snap.microk8s.daemon-kubelite; do
+    for folder in /etc/systemd/system /usr/lib/systemd/system /lib/systemd/system /run/systemd/system; do
+      [ -e "$folder/$candidate.service" ] && UNIT=$candidate && return
+    done
+  done
+}
+
+unit_section() {
+  choose_unit
+  if ! has systemctl; then
+    missing kubelet.unit missing_tool 'the node has no systemctl'
+    return
+  fi
+  shown=$(bounded 8 systemctl show "$UNIT" --no-pager -p Id,LoadState,ActiveState,SubState,Result,UnitFileState,NRestarts,ActiveEnterTimestamp,InactiveEnterTimestamp,ExecMainStartTimestamp,ExecMainExitTimestamp,ExecMainCode,ExecMainStatus,FragmentPath,DropInPaths,Environment,EnvironmentFiles,ExecStart 2>&1 </dev/null)
+  case $shown in
+    *LoadState=*) ;;
+    *)
+      missing kubelet.unit error "systemctl show: $(printf '%s' "$shown" | tail -n 1 | cut -c 1-200)"
+      return
+      ;;
+  esac
+  open unit "$UNIT"
+  printf '%s\n' "$shown" | sed -n '/^\(Environment\|EnvironmentFiles\|ExecStart\)=/!s/^\([A-Za-z]*\)=/p.\1 /p' | say_lines
+  variables=$(
+    printf '%s\n' "$shown" | grep '^Environment='
+    printf '%s\n' "$shown" | sed -n 's/^EnvironmentFiles=-\{0,1\}\(\/.*\) (.*/\1/p' | while read -r file; do
+      [ -r "$file" ] && sed -n '/^[ \t]*[A-Za-z_]/s/^/FILE /p' "$file"
+    done
+  )
+  printf '%s\n' "$variables" | awk "$ASSIGNMENTS_AWK" | awk -v names=1 "$ENVIRONMENT_AWK" | sort -u | say_lines
+  if [ -z "$FLAGS" ]; then
+    FLAGS=$({ printf '%s\n' "$variables"; printf '%s\n' "$shown" | grep '^ExecStart='; } | awk "$UNIT_ARGUMENTS_AWK" | awk -v known="$KUBELET_FLAGS" "$FLAGS_AWK")
+    if [ -n "$FLAGS" ]; then
+      say flags_source unit
+      printf '%s\n' "$FLAGS" | say_lines
+    fi
+  fi
+}
+
+# flag NAME: its value (the last one given counts).
+flag() { printf '%s\n' "$FLAGS" | sed -n "s/^flag $1 //p" | tail -n 1; }

@@ -1,0 +1,151 @@
+# Copyright (c) 2026, the kubecare founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# shellcheck shell=sh
+#
+# Files: what stat says, the CERTIFICATE blocks and nothing else of their content, and whether a key matches, compared here.
+
+MAX_CERTIFICATES=6
+
+# stdin → "cert <DER in base64>" a CERTIFICATE block, "key yes" when a private key block is there.
+PEM_AWK='
+{ sub(/\r$/, "") }
+/^[ \t]*-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----/ { inside = 0; if (!key++) print "key yes"; next }
+/^[ \t]*-----BEGIN CERTIFICATE-----/ { inside = 1; body = ""; next }
+/^[ \t]*-----END CERTIFICATE-----/ { if (inside && body != "" && n++ < limit) print "cert", body; inside = 0; next }
+/^[ \t]*-----/ { inside = 0; next }
+inside { gsub(/[ \t]/, ""); if ($0 ~ /[^A-Za-z0-9+\/=]/ || length(body) > 32768) { inside = 0; if (n++ < limit) print "cert !" } else body = body $0 }
+END { if (n > limit) print "more", n - limit }'
+
+pem() { awk -v limit="$MAX_CERTIFICATES" "$PEM_AWK"; }
+
+# head_of FILE: at most 256 KiB.
+head_of() { bounded 5 dd if="$1" bs=4096 count=64 2>/dev/null </dev/null; }
+
+status_of() { # PATH: mode, owner … of what the path leads to; the time of the path itself
+  has stat || return 0
+  bounded 5 stat -L -c "mode 0%a${NL}owner %U${NL}group %G${NL}size %s" "$1" 2>/dev/null </dev/null | say_lines
+  say modified "$(bounded 5 stat -c %Y "$1" 2>/dev/null </dev/null)"
+}
+
+# same_key CERTIFICATE_FILE KEY_FILE: yes, no or nothing (cannot be told). Only public keys are looked at.
+same_key() {
+  has openssl || return 0
+  of_certificate=$(bounded 5 openssl x509 -noout -pubkey -in "$1" 2>/dev/null </dev/null)
+  of_key=$(bounded 5 openssl pkey -pubout -passin pass: -in "$2" 2>/dev/null </dev/null)
+  [ -n "$of_certificate" ] && [ -n "$of_key" ] || return 0
+  if [ "$of_certificate" = "$of_key" ]; then echo yes; else echo no; fi
+}
+
+# file_section KIND PATH [KEY_FILE]
+file_section() {
+  open "$1" "$2"
+  key_file=${3:-}
+  if [ -L "$2" ]; then
+    say type link
+    say target "$(readlink "$2" 2>/dev/null)"
+    if [ -e "$2" ]; then say target_exists yes; else
+      say target_exists no
+      say modified "$(bounded 5 stat -c %Y "$2" 2>/dev/null </dev/null)"
+      return
+    fi
+  elif [ -f "$2" ]; then
+    say type file
+  elif [ -e "$2" ]; then
+    say type other
+    return
+  else
+    folder=${2%/*}
+    if [ -x "${folder:-/}" ] || [ ! -e "${folder:-/}" ] && [ "$ROOT" = yes ]; then say exists no; else say denied yes; fi
+    return
+  fi
+  say exists yes
+  status_of "$2"
+  [ -f "$2" ] || return 0
+  if [ ! -r "$2" ]; then
+    say denied yes
+    return
+  fi
+  content=$(head_of "$2" | tr -d '\000' | pem)
+  [ -n "$content" ] && printf '%s\n' "$content" | say_lines
+  if [ -z "$key_file" ]; then
+    case $content in
+      *'key yes'*) key_file=$2 ;;
+      *) case $2 in *.crt) [ -e "${2%.crt}.key" ] && key_file=${2%.crt}.key ;; esac ;;
+    esac
+  fi
+  [ -n "$key_file" ] || return 0
+  [ "$key_file" = "$2" ] || {
+    say key_path "$key_file"
+    [ -e "$key_file" ] && head_of "$key_file" | tr -d '\000' | pem | grep '^key' | say_lines
+  }
+  case $content in
+    *'cert '*) say key_matches "$(same_key "$2" "$key_file")" ;;
+  esac
+}
+
+# The certificates of pki: every link and undated file, of dated ones (kubelet-client-<time>.pem) the two newest a kind.
+pki_section() {
+  open pki "$PKI"
+  if [ ! -d "$PKI" ]; then
+    if [ -e "$PKI" ] || [ "$ROOT" = yes ]; then say exists no; else missing pki not_permitted "$PKI cannot be looked at"; fi
+  else
+    say exists yes
+    status_of "$PKI"
+    filesystem "$PKI"
+  fi
+  if [ -d "$PKI" ] && [ ! -r "$PKI" ]; then
+    missing pki.files not_permitted "$PKI cannot be listed"
+    return
+  fi
+  for kind in client server; do
+    number=0
+    newest=
+    for file in "$PKI/kubelet-$kind-"[0-9]*.pem; do
+      [ -e "$file" ] || [ -L "$file" ] || continue
+      number=$((number + 1))
+      newest=$(printf '%s\n%s' "$file" "$newest" | sed -n 1,2p)
+    done
+    [ "$number" -gt 2 ] && say files_dropped "$((number - 2))"
+    printf '%s\n' "$newest" | while read -r file; do
+      [ -n "$file" ] && file_section file "$file"
+    done
+  done
+  number=0
+  for file in "$PKI"/*; do
+    case $file in
+      "$PKI"/kubelet-client-[0-9]*.pem | "$PKI"/kubelet-server-[0-9]*.pem) continue ;;
+      *.pem | *.crt | *.tmp) ;;
+      *) [ -L "$file" ] || continue ;;
+    esac
+    [ -e "$file" ] || [ -L "$file" ] || continue
+    number=$((number + 1))
+    [ "$number" -le 16 ] && file_section file "$file"
+  done
+  printf '%s\n%s\n' "$KUBECONFIG_CERTIFICATE|$KUBECONFIG_KEY" "$TLS_CERTIFICATE|$TLS_KEY" | while IFS='|' read -r file key; do
+    case $file in
+      '' | "$PKI"/*.pem | "$PKI"/*.crt) continue ;;
+    esac
+    file_section file "$file" "$key"
+  done
+}
+
+filesystem() { # FOLDER
+  where=$(cd "$1" 2>/dev/null && pwd -P)
+  table=$KCP_PROC/${KUBELET_PID:-self}/mountinfo
+  [ -r "$table" ] || table=/proc/self/mountinfo
+  awk -v where="${where:-$1}" '
+    {
+      point = $5; gsub(/\\040/, " ", point)
+      if (point == "/" || point == where || index(where, point "/") == 1) if (length(point) >= best) {
+        best = length(point); mount = point; options = $6
+        for (i = 7; i <= NF; i++) if ($i == "-") { type = $(i + 1); device = $(i + 2); super = $(i + 3); break }
+      }
+    }
+    END { if (mount != "") { print "fs.mount_point", mount; print "fs.type", type; print "fs.device", device; print "fs.options", options; print "fs.super", super } }
+  ' "$table" 2>/dev/null | say_lines
+  say fs.stat "$(bounded 5 stat -f -c '%S %b %f %c %d' "$1" 2>/dev/null </dev/null)"
+  say fs.df "$(bounded 5 df -P -k "$1" 2>/dev/null </dev/null | awk 'NR > 1 && NF >= 6 { print $(NF - 4), $(NF - 2) }' | tail -n 1)"
+  if has lsattr; then say fs.attributes "$(bounded 5 lsattr -d "$1" 2>/dev/null </dev/null | awk '{ print $1 }')"; fi
+  if [ -w "$1" ]; then say fs.access yes; else say fs.access no; fi
+}

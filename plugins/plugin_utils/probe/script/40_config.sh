@@ -1,0 +1,156 @@
+# Copyright (c) 2026, the kubecare founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# shellcheck shell=sh
+#
+# kubeconfig and KubeletConfiguration, read by their indentation: known keys only, embedded data never as it stands.
+# Flow style and JSON (but for a KubeletConfiguration with one key a line), anchors and tabs are said to be unsupported.
+
+# Prints "name value" lines. ca_data and certificate_data are for the caller only. With -v want=KEY it prints that value of the user
+# and nothing else.
+KUBECONFIG_AWK='
+function clean(s) {
+  sub(/^[ \t]+/, "", s)
+  if (s ~ /^"/) { s = substr(s, 2); sub(/"[ \t]*(#.*)?$/, "", s) }
+  else if (s ~ /^\047/) { s = substr(s, 2); sub(/\047[ \t]*(#.*)?$/, "", s) }
+  else { sub(/[ \t]+#.*$/, "", s); sub(/[ \t]+$/, "", s) }
+  return s
+}
+function flow(s) { return s ~ /^[\[{&*!]/ && s !~ /^(\[\]|\{\})$/ }
+function keep() { if (slot != "") v[slot] = more }
+{ sub(/\r$/, "") }
+/^[ ]*(#|$)/ || /^(---|\.\.\.)/ || /^%/ { next }
+/^[ ]*\t/ { bad = "indented by tabs"; next }
+{
+  match($0, /^ */); ind = RLENGTH; line = substr($0, ind + 1); dash = 0
+  while (line ~ /^-( |$)/) { dash = 1; match(line, /^-( +|$)/); ind += RLENGTH; line = substr(line, RLENGTH + 1) }
+  if (line ~ /^[\[{]/ && top == "") { bad = "flow style or JSON"; exit }
+  if (line ~ /^["\047]?[A-Za-z][A-Za-z0-9_.-]*["\047]?[ ]*:([ ]|$)/ && !(slot != "" && ind > slotind && wide)) {
+    key = line; sub(/[ ]*:.*/, "", key); gsub(/["\047]/, "", key); value = line; sub(/^[^:]*:/, "", value); value = clean(value)
+    slot = ""; wide = 0
+  } else {
+    if (slot != "" && ind > slotind) { part = line; gsub(/[ \t"\047]/, "", part); v[slot] = v[slot] part }
+    if (line == "" && dash && list() && (i0 < 0 || ind <= i0)) { n[top]++; i0 = -1; inner = ""; waiting = 1 }
+    next
+  }
+  if (ind == 0 && !dash) {
+    top = key; i0 = -1; inner = ""; waiting = 0
+    if (key == "current-context") current = value
+    if ((list() || key == "current-context") && flow(value)) bad = "flow style or anchors"
+    next
+  }
+  if (!list()) next
+  if (dash && (i0 < 0 || ind == i0)) { n[top]++; i0 = ind; inner = ""; i1 = -1 }
+  else if (waiting && i0 < 0) { i0 = ind }
+  else if (dash) next
+  if (ind == i0) {
+    inner = ""; i1 = -1
+    if (key == "name") v[top, n[top], "name"] = value
+    else if (key "s" == top) { inner = key; if (flow(value)) bad = "flow style or anchors" }
+    next
+  }
+  if (inner == "") next
+  if (i1 < 0 && ind > i0) i1 = ind
+  if (ind != i1) next
+  if (key == "<<" || (flow(value) && key !~ /^(exec|auth-provider|extensions)$/)) { bad = "flow style or anchors"; next }
+  slot = top SUBSEP n[top] SUBSEP key; slotind = ind
+  if (value ~ /^[|>][0-9+-]*$/) { wide = 1; value = "" }
+  v[slot] = value; seen[slot] = 1
+}
+function list() { return top == "clusters" || top == "contexts" || top == "users" }
+function find(kind, name,   i) { for (i = 1; i <= n[kind]; i++) if (v[kind, i, "name"] == name) return i; return 0 }
+function tell(name, value) { if (value != "") print name, value }
+END {
+  if (bad != "") { if (want == "") print "unsupported", bad; exit }
+  c = find("contexts", current); cl = find("clusters", v["contexts", c, "cluster"]); u = find("users", v["contexts", c, "user"])
+  if (want != "") { if (u) print v["users", u, want]; exit }
+  tell("context", current)
+  if (!c) print "broken current-context names no context of the file"
+  else if (!cl) print "broken the context names no cluster of the file"
+  if (cl) {
+    tell("server", v["clusters", cl, "server"]); tell("tls_server_name", v["clusters", cl, "tls-server-name"])
+    tell("proxy_url", v["clusters", cl, "proxy-url"]); tell("insecure", v["clusters", cl, "insecure-skip-tls-verify"])
+    tell("ca_path", v["clusters", cl, "certificate-authority"]); tell("ca_data", v["clusters", cl, "certificate-authority-data"])
+  }
+  if (c) tell("user", v["contexts", c, "user"])
+  if (u) {
+    tell("certificate", v["users", u, "client-certificate"]); tell("key", v["users", u, "client-key"])
+    tell("certificate_data", v["users", u, "client-certificate-data"])
+    tell("token_file", v["users", u, "tokenFile"])
+    if (v["users", u, "client-key-data"] != "") print "key_data yes"
+    if (("users", u, "exec") in seen) print "exec yes"
+    token = v["users", u, "token"]
+    if (token != "") { print "token yes"; at = index(token, "."); if (at == 7 && length(token) == 23) print "token_id", substr(token, 1, 6) }
+  }
+}'
+
+read_kubeconfig() { # FILE: its fields
+  head_of "$1" | tr -d '\000' | awk -v want= "$KUBECONFIG_AWK"
+}
+
+kubeconfig_section() { # KIND FILE; leaves the fields in FIELDS
+  FIELDS=
+  file_section "$1" "$2"
+  [ -f "$2" ] && [ -r "$2" ] || return 0
+  FIELDS=$(read_kubeconfig "$2")
+  printf '%s\n' "$FIELDS" | grep -v '^\(ca_data\|certificate_data\) ' | say_lines
+  folder=${2%/*}
+  data=$(field ca_data "$FIELDS")
+  path=$(absolute "$(field ca_path "$FIELDS")" "$folder")
+  if [ -n "$data" ]; then
+    say ca_source data
+    printf '%s' "$data" | decode | tr -d '\000' | pem | sed -n 's/^cert /ca_cert /p' | say_lines
+  elif [ -n "$path" ]; then
+    say ca_source file
+    [ -r "$path" ] && head_of "$path" | tr -d '\000' | pem | sed -n 's/^cert /ca_cert /p' | say_lines
+    [ -r "$path" ] || say ca_unreadable yes
+  fi
+  data=$(field certificate_data "$FIELDS")
+  if [ -n "$data" ]; then
+    say user_data yes
+    printf '%s' "$data" | decode | tr -d '\000' | pem | sed -n 's/^cert /user_cert /p' | say_lines
+  fi
+}
+
+# KubeletConfiguration → "set KEY VALUE"; feature gates as "gate NAME VALUE".
+CONFIG_AWK='
+{ sub(/\r$/, "") }
+/^[ ]*(#|$)/ || /^(---|\.\.\.)/ { next }
+/^[ ]*[{}\]],?[ ]*$/ { braces = 1; next }
+/^[ ]*\t/ { bad = 1 }
+/^[ ]*[{\[]/ { bad = 1; next }
+{
+  match($0, /^ */); ind = RLENGTH; line = substr($0, ind + 1)
+  if (line !~ /^["\047]?[A-Za-z][A-Za-z0-9_.-]*["\047]?[ ]*:([ ]|$)/) next
+  if (base == "") base = ind
+  key = line; sub(/[ ]*:.*/, "", key); gsub(/["\047]/, "", key)
+  value = line; sub(/^[^:]*:[ \t]*/, "", value); sub(/[ \t]+#.*$/, "", value); sub(/,?[ \t]*$/, "", value); gsub(/^["\047]|["\047]$/, "", value)
+  while (depth > 0 && ind <= at[depth]) depth--
+  path = ""; for (i = 1; i <= depth; i++) path = path name[i] "."
+  if (depth == 0 && ind != base) { bad = 1; next }
+  depth++; at[depth] = ind; name[depth] = key
+  if (value ~ /^[{\[]/ && value !~ /^(\{\}|\[\])$/ && value != "{" && value != "[" && path key ~ /^(authentication|authentication\.x509|featureGates)$/) { bad = 1; next }
+  if (path key ~ /^(kind|rotateCertificates|serverTLSBootstrap|tlsCertFile|tlsPrivateKeyFile|authentication\.x509\.clientCAFile|staticPodPath|port|address)$/) print "set", path key, value
+  else if (path == "featureGates.") print "gate", key, value
+}
+END { if (bad || (NR > 0 && base == "")) print "unsupported yes" }'
+
+config_section() { # leaves the values in CONFIG
+  CONFIG=
+  [ -n "$CONFIG_FILE" ] || return 0
+  file_section config "$CONFIG_FILE"
+  [ -f "$CONFIG_FILE" ] && [ -r "$CONFIG_FILE" ] && CONFIG=$(head_of "$CONFIG_FILE" | tr -d '\000' | awk "$CONFIG_AWK")
+  folder=$(flag config-dir)
+  for file in "$folder"/*.conf; do
+    [ -n "$folder" ] && [ -f "$file" ] || continue
+    say drop_in "$file"
+    if [ -r "$file" ]; then
+      CONFIG="$CONFIG$NL$(head_of "$file" | tr -d '\000' | awk "$CONFIG_AWK")"
+    else
+      say drop_in_denied "$file"
+    fi
+  done
+  printf '%s\n' "$CONFIG" | grep . | say_lines
+}
+
+setting() { printf '%s\n' "$CONFIG" | sed -n "s/^set $1 //p" | tail -n 1; }

@@ -1,0 +1,73 @@
+# Copyright (c) 2026, the kubecare founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# shellcheck shell=sh
+#
+# The kubelet's log: lines about certificates and the API server, newest first, counted by shape (the line without its numbers), so
+# that a line repeated ten thousand times is sent once.
+
+LOG_WANTED='certificate|x509|tls:|tls handshake|csr|bootstrap|kubeconfig|unauthorized|forbidden|system:anonymous|no such host|server misbehaving|name resolution|i/o timeout|connection refused|no route to host|network is unreachable|client.timeout exceeded|asked for the client to provide|read-only file system|no space left|quota exceeded|private key|pem data|cert/key|symlink|rotat|node lease|only its own node|failed to run kubelet|command failed|failed to load kubelet|failed to validate kubelet|kubelet dependencies|admission webhook|calling webhook|validatingadmissionpolicy|client ca file'
+LOG_UNWANTED='prober\.go|probe failed|proberesult|imagepull|image_pull|pullimage|mountvolume|operationexecutor|error syncing pod|crashloopbackoff|dial unix|cni plugin|pod sandbox'
+
+# Lines "<time> <rest>", newest first → total, first, last, "shape COUNT FIRST LAST TEXT", "line TIME TEXT".
+LOG_AWK='
+function clip(s) { return length(s) <= 640 ? s : substr(s, 1, 318) " ... " substr(s, length(s) - 317) }
+function trim(s) { sub(/^[^ ]+ [^ ]*\[[0-9]+\]: /, "", s); return s }
+syslog && /^[{]/ { t = "-"; rest = $0 }
+syslog && !/^[{]/ { if (substr($0, 1, 4) ~ /^[12][0-9][0-9][0-9]$/) { t = $1; rest = substr($0, length($1) + 2) } else { t = $1 "_" $2 "_" $3; rest = $0; sub(/^[^ ]+ +[^ ]+ +[^ ]+ /, "", rest) } }
+$0 == "#partial" { partial = 1; next }
+!syslog { if ($1 !~ /^[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]+(\.[0-9]+)?$/) next; t = $1; sub(/\..*/, "", t); rest = substr($0, length($1) + 2) }
+{ total++; if (total == 1) newest = t; oldest = t; low = tolower(rest) }
+low !~ wanted || low ~ unwanted { next }
+{
+  rest = clip(trim(rest)); matched++
+  if (matched <= cap) line[matched] = t " " rest
+  shape = rest; gsub(/csr-[a-z0-9]+/, "csr-#", shape); gsub(/[0-9]+/, "#", shape)
+  if (!(shape in count)) { if (shapes >= 60) { over++; next } order[++shapes] = shape; text[shape] = rest; last[shape] = t }
+  count[shape]++; first[shape] = t
+}
+END {
+  print "lines", total + 0; print "matched", matched + 0; print "over", over + 0
+  if (total) { print "first", oldest; print "last", newest }
+  for (i = 1; i <= shapes; i++) print "shape", count[order[i]], first[order[i]], last[order[i]], text[order[i]]
+  for (i = 1; i <= matched && i <= cap; i++) print "line", line[i]
+  if (partial) print "partial yes"
+  print "complete yes"
+}'
+
+digest() { # SYSLOG
+  tr -d '\000' | awk -v syslog="$1" -v cap="$KCP_LOG_LINES" -v wanted="$LOG_WANTED" -v unwanted="$LOG_UNWANTED" "$LOG_AWK" |
+    sed -e 's/[A-Za-z0-9+/_=]\{100,\}/[removed]/g' | say_lines
+}
+
+log_section() {
+  since=$((NOW - KCP_LOG_SINCE))
+  if has journalctl; then
+    open log journal
+    say since "$since"
+    trouble=$(bounded 5 journalctl -q --no-pager -o short-unix -u "$UNIT" -n 1 2>&1 >/dev/null </dev/null | head -n 2)
+    case $trouble in
+      *ermission* | *'not seeing messages'*) missing log not_permitted 'the journal cannot be read by this user' ;;
+      *) {
+        bounded 15 journalctl -q --no-pager -o short-unix -u "$UNIT" --since "@$since" -r 2>/dev/null </dev/null
+        status=$?
+        case $status in 124 | 137 | 143) echo '#partial' ;; esac
+      } | { digest 0; } ;;
+    esac
+    return
+  fi
+  for file in "$(flag log-file)" "$KCP_LOG_FILE" /var/log/kubelet.log /var/log/kubernetes/kubelet.log /var/log/messages /var/log/syslog; do
+    [ -n "$file" ] && [ -f "$file" ] || continue
+    open log "file $file"
+    if [ ! -r "$file" ]; then
+      missing log not_permitted "$file cannot be read"
+      return
+    fi
+    say since "$since"
+    only=.
+    case $file in */messages | */syslog) only='kubelet\|k3s' ;; esac
+    bounded 10 tail -c 8388608 "$file" 2>/dev/null </dev/null | grep "$only" | awk '{ kept[NR] = $0 } END { for (i = NR; i > 0; i--) print kept[i] }' | digest 1
+    return
+  done
+  open log none
+}
