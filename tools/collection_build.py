@@ -75,7 +75,7 @@ def act(log: Log) -> Result:
         home, collections = scratch / "home", scratch / "collections"
         environment = ansible_environment(folder, collections, home)
         galaxy = [folder / "bin/ansible-galaxy", "collection"]
-        status, _ = log.run([*galaxy, "build", "--force", "--output-path", BUILD, copied_collection()], environment)
+        status = log.run([*galaxy, "build", "--force", "--output-path", BUILD, copied_collection()], environment)[0]
         if status:
             return Result(passed=0, failed=1)
         tarball = max(BUILD.glob(f"{NAME.replace('.', '-')}-*.tar.gz"), key=lambda path: path.stat().st_mtime)
@@ -84,7 +84,7 @@ def act(log: Log) -> Result:
         wrong += [f"the tarball holds {member}" for member in members if FORBIDDEN.match(member)]
         wrong += [f"the tarball lacks {member}" for member in EXPECTED if member not in members]
         log.write(f"{len(members)} files, {tarball.stat().st_size} bytes\n")
-        status, _ = log.run([*galaxy, "install", tarball, "-p", collections, "--offline"], environment, scratch)
+        status = log.run([*galaxy, "install", tarball, "-p", collections, "--offline"], environment, scratch)[0]
         if status:
             return Result(passed=0, failed=1)
         found = plugins(collections / IN_COLLECTIONS)

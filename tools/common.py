@@ -121,7 +121,7 @@ def copied_collection() -> pathlib.Path:
     wanted = set(tracked_files())
     for path in sorted(target.rglob("*"), reverse=True):
         relative: pathlib.PurePath = path.relative_to(target)
-        if relative.parts[:2] == ("tests", "output"):
+        if relative.parts[0] == ".git" or relative.parts[:2] == ("tests", "output"):
             continue
         if path.is_dir() and not path.is_symlink():
             if not any(path.iterdir()):
@@ -132,6 +132,8 @@ def copied_collection() -> pathlib.Path:
         destination = target / relative
         destination.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / relative, destination, follow_symlinks=False)
+    if not (target / ".git").exists():  # else ansible-test asks the checkout around it, which ignores this folder
+        subprocess.run(["git", "init", "--quiet", str(target)], check=True, env=base_environment())
     return target
 
 

@@ -76,9 +76,9 @@ def _ansible_lint(log: Log) -> Result:
     copy = copied_collection()
     environment = ansible_environment(folder, copy.parents[2], CACHE / "home")
     environment["ANSIBLE_HOME"] = str(CACHE / "ansible-lint")
-    status, _ = log.run(
-        [folder / "bin/ansible-lint", "--offline", "--nocolor", "--project-dir", "."], environment, copy
-    )
+    status = log.run([folder / "bin/ansible-lint", "--offline", "--nocolor", "--project-dir", "."], environment, copy)[
+        0
+    ]
     return Result() if status == 0 else Result(passed=0, failed=1)
 
 
@@ -137,7 +137,7 @@ def _lab(log: Log) -> Result:
     results.unlink(missing_ok=True)
     fault = os.environ.get("FAULT")
     command = [folder / "bin/python", ROOT / "tests/lab/matrix.py", *([fault] if fault else [])]
-    status, _ = log.run(command, environment)
+    status = log.run(command, environment)[0]
     if not results.exists():
         return Result(passed=0, failed=1)
     cases = json.loads(results.read_text(encoding="utf-8"))["cases"]

@@ -14,7 +14,9 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RULES = sorted(path.stem for path in (ROOT / "plugins/plugin_utils/diagnosis/rules").glob("*.yml"))
 CASES = ROOT / "tests/unit/plugins/plugin_utils/diagnosis/cases"
-FAULTS = sorted(path.stem for path in (ROOT / "tests/lab/faults").glob("[!_]*.*"))
+FAULTS = {
+    yaml.safe_load(path.read_text(encoding="utf-8"))["rule"] for path in (ROOT / "tests/lab/faults").glob("*.yml")
+}
 NOT_IN_LAB = yaml.safe_load((ROOT / "tests/repository/not_in_lab.yml").read_text(encoding="utf-8")) or {}
 
 
