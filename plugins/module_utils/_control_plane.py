@@ -145,7 +145,8 @@ def flags_of(container: Data) -> dict[str, str]:
         else:
             words.append(word)
     found: dict[str, str] = {}
-    for word, following in zip(words, [*words[1:], "-"], strict=True):
+    for index, word in enumerate(words):
+        following = words[index + 1] if index + 1 < len(words) else "-"
         if not word.startswith("-"):
             continue
         name, equals, value = word.lstrip("-").partition("=")

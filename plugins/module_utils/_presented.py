@@ -30,9 +30,11 @@ def presented_certificates(host: str, port: int, timeout: float, server_name: st
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    with socket.create_connection((host, port), timeout=timeout) as raw:
-        with context.wrap_socket(raw, server_hostname=server_name or _name_for(host)) as secured:
-            return certificates_in("".join(map(ssl.DER_cert_to_PEM_cert, _chain(secured))).encode())
+    with (
+        socket.create_connection((host, port), timeout=timeout) as raw,
+        context.wrap_socket(raw, server_hostname=server_name or _name_for(host)) as secured,
+    ):
+        return certificates_in("".join(map(ssl.DER_cert_to_PEM_cert, _chain(secured))).encode())
 
 
 def _chain(secured: ssl.SSLSocket) -> list[bytes]:
