@@ -10,9 +10,10 @@ import argparse
 import os
 import pathlib
 import sys
+import time
 import typing as t
 
-from . import build, lifecycle, running, settings
+from . import build, certificates, diagnose, faults, lifecycle, running, settings
 from .settings import LabError, say
 
 
@@ -39,6 +40,24 @@ def parser() -> argparse.ArgumentParser:
     execute.add_argument("arguments", nargs=argparse.REMAINDER, metavar="command")
     run = add("run", "run a command of this machine in the lab's control network", _run)
     run.add_argument("arguments", nargs=argparse.REMAINDER, metavar="-- command")
+    age = add("age", "give a node a client certificate of any age and restart its kubelet", _age)
+    age.add_argument("node")
+    age.add_argument("--lifetime", default="24h", help="how long it is valid in all (24h)")
+    age.add_argument("--used", type=float, default=95, metavar="PERCENT", help="how much of that is over (95)")
+    age.add_argument("--expired-for", metavar="DURATION", help="it expired so long ago")
+    age.add_argument("--embed", action="store_true", help="put it into kubelet.conf instead of the rotated file")
+    age.add_argument("--no-restart", action="store_true", help="leave the kubelet alone")
+    bootstrap = add("bootstrap", "put a bootstrap kubeconfig into a machine", _bootstrap)
+    bootstrap.add_argument("node")
+    bootstrap.add_argument("token", nargs="?", help="another token than the lab's")
+    add("faults", "list the faults", lambda _: print(faults.summary(faults.load_all().values())))
+    inject = add("inject", "inject a fault and wait for its effect", _inject)
+    inject.add_argument("fault")
+    inject.add_argument("--node", help="the machine (the fault's own choice)")
+    heal = add("heal", "heal a fault, or all that are injected", _heal)
+    heal.add_argument("fault", nargs="?")
+    record = add("record", "diagnose the lab as it is and keep the evidence as a fixture", _record)
+    record.add_argument("name")
     return main
 
 
@@ -74,6 +93,39 @@ def _inventory(options: argparse.Namespace) -> None:
 
 def _kubeconfig(_options: argparse.Namespace) -> None:
     print(_state() / "admin.conf")
+
+
+def _age(options: argparse.Namespace) -> None:
+    act = certificates.embed if options.embed else certificates.age
+    restart = not options.no_restart
+    act(_state(), options.node, options.lifetime, options.used, options.expired_for, restart)
+
+
+def _bootstrap(options: argparse.Namespace) -> None:
+    certificates.bootstrap(_state(), options.node, options.token)
+
+
+def _inject(options: argparse.Namespace) -> None:
+    start = time.monotonic()
+    fault = faults.get(options.fault)
+    faults.inject(_state(), fault, options.node)
+    say(f"{fault.name} is injected on {options.node or fault.node}, and its effect is there ({time.monotonic() - start:.1f} s)")
+
+
+def _heal(options: argparse.Namespace) -> None:
+    state = _state()
+    names = [options.fault] if options.fault else list(faults.injected(state))
+    for name in names:
+        start = time.monotonic()
+        faults.heal(state, faults.get(name))
+        say(f"{name} is healed ({time.monotonic() - start:.1f} s)")
+    if not names:
+        say("nothing is injected")
+
+
+def _record(options: argparse.Namespace) -> None:
+    target = diagnose.record(_state(), options.name)
+    say(f"recorded {target}")
 
 
 def _command(options: argparse.Namespace) -> list[str]:

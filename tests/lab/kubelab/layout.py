@@ -103,7 +103,7 @@ def kubelet_configuration(control_plane: bool) -> str:
         "failSwapOn": False,
         "localStorageCapacityIsolation": False,
         "imageGCHighThresholdPercent": 100,
-        "evictionHard": {"memory.available": "10Mi"},
+        "evictionHard": {"imagefs.available": "0%", "nodefs.available": "0%", "nodefs.inodesFree": "0%"},
     }
     if control_plane:
         config["fileCheckFrequency"] = "2s"

@@ -95,8 +95,9 @@ def _start(state: pathlib.Path, machines: list[Machine], signing_duration: str, 
     wait("the API server", api_answers, 90, state)
     report("the API server answers")
     expiration = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=1)).strftime("%FT%TZ")
-    objects = layout.cluster_objects(pki.Authority.load(state / "pki"), token, expiration)
-    running.kubectl(state, "apply", "-f", "-", stdin=objects, config="super-admin.conf")
+    initial = layout.cluster_objects(pki.Authority.load(state / "pki"), token, expiration)
+    pki.write(state / "cluster.yml", initial, 0o600)
+    running.kubectl(state, "apply", "-f", "-", stdin=initial, config="super-admin.conf")
     for machine in machines:
         running.on(state, machine.name, "systemctl", "start", "--no-block", "kubelet")
     report("the nodes join")

@@ -121,7 +121,12 @@ def _manifest(name: str, container: Json, folders: dict[str, str], files: t.Mapp
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"labels": {"component": name, "tier": "control-plane"}, "name": name, "namespace": "kube-system"},
+        "metadata": {
+            "annotations": {"kubecare.test/revision": "0"},
+            "labels": {"component": name, "tier": "control-plane"},
+            "name": name,
+            "namespace": "kube-system",
+        },
         "spec": {
             "containers": [
                 {

@@ -1,0 +1,118 @@
+# Copyright (c) 2026, the kubecare founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# What the snippets of a fault can use, besides kubectl (as the cluster's administrator). They run with `set -euo pipefail`
+# in the lab's control network and know NODE, NODE_ADDRESS, CP_ADDRESS and LAB_STATE.
+# shellcheck shell=bash
+
+CLIENT_SIGNER=kubernetes.io/kube-apiserver-client-kubelet
+SERVING_SIGNER=kubernetes.io/kubelet-serving
+
+# on MACHINE COMMAND...: run a command inside a machine; it gets standard input.
+on() {
+    local leader="LAB_LEADER_$1"
+    shift
+    nsenter --target="${!leader}" --all env -i --chdir=/ HOME=/root LANG=C.UTF-8 \
+        PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
+}
+
+lab() { "$LAB_PYTHON" "$LAB_ENTRY_POINT" "$@"; }
+
+# age MACHINE [--used PERCENT] [--lifetime 24h] [--expired-for 1h] [--no-restart]: a client certificate of that age.
+age() { lab age "$@"; }
+
+# embed MACHINE ...: as age, but inside kubelet.conf.
+embed() { lab age --embed "$@"; }
+
+# rejoin MACHINE [TOKEN]: as a machine that has a bootstrap token and no client certificate yet.
+rejoin() {
+    on "$1" systemctl stop kubelet
+    on "$1" sh -c 'rm -f /etc/kubernetes/kubelet.conf /var/lib/kubelet/pki/kubelet-client-*'
+    lab bootstrap "$@"
+    on "$1" systemctl start kubelet
+}
+
+restart_kubelet() {
+    on "$1" systemctl reset-failed kubelet || true
+    on "$1" systemctl restart kubelet
+}
+
+# log MACHINE PATTERN: a line of the running, or last, kubelet matches.
+log() {
+    local invocation
+    invocation=$(on "$1" systemctl show --value --property=InvocationID kubelet)
+    on "$1" journalctl --quiet --no-pager --output=cat --unit=kubelet --since=-2min "_SYSTEMD_INVOCATION_ID=$invocation" |
+        grep -E -- "$2" >/dev/null
+}
+
+# ever_log MACHINE PATTERN: as log, of any kubelet of the last two minutes (for one that crashes again and again).
+ever_log() {
+    on "$1" journalctl --quiet --no-pager --output=cat --unit=kubelet --since=-2min | grep -E -- "$2" >/dev/null
+}
+
+# csr MACHINE SIGNER STATE: a request for that node is in that state: Pending, Approved, Denied or Issued.
+csr() {
+    # shellcheck disable=SC2016
+    kubectl get csr -o go-template='{{range .items}}{{.spec.username}} {{.spec.signerName}} {{if .status.certificate}}Issued{{else if .status.conditions}}{{range .status.conditions}}{{.type}}{{end}}{{else}}Pending{{end}}
+{{end}}' | grep -E "^(system:node:$1|system:bootstrap:[a-z0-9]{6}) $2 $3\$" >/dev/null
+}
+
+# component_running NAME: a process of that name runs on the control plane.
+component_running() { on cp1 pidof "$1" >/dev/null; }
+
+# move_manifest_away NAME, and back: as people stop and start a static pod.
+move_manifest_away() {
+    on cp1 mv "/etc/kubernetes/manifests/$1.yaml" "/etc/kubernetes/$1.yaml.moved"
+    until ! component_running "$1"; do sleep 0.2; done
+}
+
+move_manifest_back() {
+    on cp1 test -e "/etc/kubernetes/$1.yaml.moved" || return 0
+    place_manifest "$1" moved
+}
+
+# place_manifest NAME SUFFIX: the file of that suffix in /etc/kubernetes becomes the manifest. A changed annotation makes it a
+# pod of its own: a pod that comes back unchanged inherits the kubelet's back-off of the one before.
+place_manifest() {
+    on cp1 sed -i "s|kubecare.test/revision: .*|kubecare.test/revision: '$(date +%s%N)'|" "/etc/kubernetes/$1.yaml.$2"
+    on cp1 mv "/etc/kubernetes/$1.yaml.$2" "/etc/kubernetes/manifests/$1.yaml"
+}
+
+# edit_manifest NAME SED-EXPRESSION...: change a static pod and restart it. The manifest of before is kept for
+# restore_manifest.
+edit_manifest() {
+    local name="$1" path="/etc/kubernetes/manifests/$1.yaml" arguments=()
+    shift
+    for expression in "$@"; do arguments+=(-e "$expression"); done
+    on cp1 cp "$path" "/etc/kubernetes/$name.yaml.before"
+    on cp1 sh -c 'path=$1; target=$2; shift 2; sed "$@" "$path" >"$target"' sh "$path" "/etc/kubernetes/$name.yaml.new" "${arguments[@]}"
+    replace_manifest "$name" new
+}
+
+restore_manifest() {
+    on cp1 test -e "/etc/kubernetes/$1.yaml.before" || return 0
+    replace_manifest "$1" before
+}
+
+# replace_manifest NAME SUFFIX: by the file of that suffix in /etc/kubernetes. The old pod has to be gone first: a kubelet that
+# meets the new one before looks again only 10 to 15 seconds later.
+replace_manifest() {
+    on cp1 rm "/etc/kubernetes/manifests/$1.yaml"
+    until ! component_running "$1"; do sleep 0.2; done
+    until ! kubectl -n kube-system get pod "$1-cp1" >/dev/null 2>&1; do sleep 0.2; done
+    forget_leader "$1"
+    place_manifest "$1" "$2"
+}
+
+# forget_leader NAME: spare the next one the wait until the lease of the one before has run out.
+forget_leader() { kubectl -n kube-system delete lease "$1" --ignore-not-found; }
+
+# lease_over: nobody holds the controller manager's lease any more.
+lease_over() {
+    local renewed
+    renewed=$(kubectl -n kube-system get lease kube-controller-manager -o 'jsonpath={.spec.renewTime}')
+    [ "$(($(date +%s) - $(date -d "$renewed" +%s)))" -gt 5 ]
+}
+
+wait_for() { until "$@" 2>/dev/null; do sleep 0.2; done; }
