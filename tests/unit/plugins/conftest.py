@@ -226,7 +226,9 @@ def _name(name: str) -> x509.GeneralName:
         return x509.DNSName(name)
 
 
-def make_request(common_name: str, *, organizations: t.Sequence[str] = ("system:nodes",), names: t.Sequence[str] = ()) -> bytes:
+def make_request(
+    common_name: str, *, organizations: t.Sequence[str] = ("system:nodes",), names: t.Sequence[str] = ()
+) -> bytes:
     """A PKCS #10 request in PEM."""
     subject = x509.Name(
         [x509.NameAttribute(NameOID.ORGANIZATION_NAME, name) for name in organizations]
@@ -310,7 +312,9 @@ def run_module(
             "_ansible_keep_remote_files": False,
         }
         logged: list[str] = []
-        monkeypatch.setattr(basic.AnsibleModule, "log", lambda self, msg, log_args=None: logged.append(f"{msg} {log_args}"))
+        monkeypatch.setattr(
+            basic.AnsibleModule, "log", lambda self, msg, log_args=None: logged.append(f"{msg} {log_args}")
+        )
         module = importlib.import_module(f"{MODULES}.{name}")
         capsys.readouterr()
         with _arguments(given, monkeypatch), pytest.raises(SystemExit):

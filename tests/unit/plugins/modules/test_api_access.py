@@ -60,8 +60,12 @@ def test_tls_that_is_refused(
     certificate = {
         "untrusted": lambda: pairs("api", pairs("other CA"), names=["127.0.0.1"]),
         "self-signed": lambda: pairs("api", names=["127.0.0.1"]),
-        "expired": lambda: pairs("api", ca, names=["127.0.0.1"], not_before=NOW - timedelta(2), not_after=NOW - timedelta(1)),
-        "not-yet": lambda: pairs("api", ca, names=["127.0.0.1"], not_before=NOW + timedelta(1), not_after=NOW + timedelta(2)),
+        "expired": lambda: pairs(
+            "api", ca, names=["127.0.0.1"], not_before=NOW - timedelta(2), not_after=NOW - timedelta(1)
+        ),
+        "not-yet": lambda: pairs(
+            "api", ca, names=["127.0.0.1"], not_before=NOW + timedelta(1), not_after=NOW + timedelta(2)
+        ),
         "name": lambda: pairs("api", ca, names=["api.example.com"]),
     }[shape]()
     server = tls_server(certificate)
@@ -78,7 +82,9 @@ def test_tls_that_is_refused(
     assert ended.result["api_server"]["reachable"] is True
 
 
-def test_the_chain_presented_is_whole(run_module: t.Any, tls_server: t.Any, ca: t.Any, files: t.Any, pairs: t.Any) -> None:
+def test_the_chain_presented_is_whole(
+    run_module: t.Any, tls_server: t.Any, ca: t.Any, files: t.Any, pairs: t.Any
+) -> None:
     server = tls_server(pairs("api", ca, names=["127.0.0.1"]), ca)
     path = files("config", kubeconfig(server.url, files("ca.crt", ca.pem)))
     found = run_module("control_plane_info", kubeconfig=path).result["api_server"]["serving_certificates"]
@@ -86,18 +92,23 @@ def test_the_chain_presented_is_whole(run_module: t.Any, tls_server: t.Any, ca: 
 
 
 def test_plain_http_where_tls_is_wanted(run_module: t.Any, api_server: t.Any) -> None:
-    ended = run_module("csr_info", host=api_server.url.replace("http:", "https:"), api_key="x")
+    ended = run_module("csr_info", host=api_server.url.replace("http:", "https:"), api_key="t0ken-of-tests")
     assert ended.result["not_seen"][0]["reason"] == "tls"
 
 
 def test_a_name_that_does_not_resolve(run_module: t.Any) -> None:
-    ended = run_module("csr_info", host="https://api.invalid:6443", api_key="x", request_timeout=5)
+    ended = run_module("csr_info", host="https://api.invalid:6443", api_key="t0ken-of-tests", request_timeout=5)
     assert ended.result["not_seen"][0]["reason"] == "unreachable"
     assert "does not resolve" in ended.result["not_seen"][0]["message"]
 
 
 def test_a_proxy_that_is_down(run_module: t.Any) -> None:
-    ended = run_module("control_plane_info", host="https://api.invalid:6443", api_key="x", proxy="http://user:pa55@127.0.0.1:9")
+    ended = run_module(
+        "control_plane_info",
+        host="https://api.invalid:6443",
+        api_key="t0ken-of-tests",
+        proxy="http://user:pa55@127.0.0.1:9",
+    )
     assert ended.result["api_server"]["reachable"] is False
     assert ended.result["api_server"]["error"]["reason"] == "unreachable"
     reasons = {entry["subject"]: entry["reason"] for entry in ended.result["not_seen"]}
@@ -117,7 +128,9 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("name", "content", "words"), MISTAKES, ids=[case[0] for case in MISTAKES])
-def test_kubeconfigs_that_cannot_be_used(run_module: t.Any, files: t.Any, name: str, content: bytes | None, words: list[str]) -> None:
+def test_kubeconfigs_that_cannot_be_used(
+    run_module: t.Any, files: t.Any, name: str, content: bytes | None, words: list[str]
+) -> None:
     path = "/nowhere" if content is None else files(name, content)
     ended = run_module("node_info", kubeconfig=path)
     assert ended.failed
@@ -151,7 +164,7 @@ def test_nothing_says_where(run_module: t.Any) -> None:
 
 @pytest.mark.parametrize("host", ["api:6443", "ftp://api", "https://", "https://api:99999", "//api"])
 def test_a_host_that_is_no_url(run_module: t.Any, host: str) -> None:
-    ended = run_module("node_info", host=host, api_key="x")
+    ended = run_module("node_info", host=host, api_key="t0ken-of-tests")
     assert ended.failed
     assert "option host" in ended.result["msg"]
 
@@ -165,7 +178,7 @@ def test_ca_and_client_certificate_files(run_module: t.Any, files: t.Any, ca: t.
         ({"client_cert": cert, "client_key": key}, ["option client_cert", "client.crt"]),
         ({"client_cert": cert, "client_key": "/nowhere/key"}, ["option client_cert", "No such file"]),
     ):
-        ended = run_module("node_info", host="https://127.0.0.1:1", api_key="x", **arguments)
+        ended = run_module("node_info", host="https://127.0.0.1:1", api_key="t0ken-of-tests", **arguments)
         assert ended.failed
         for word in words:
             assert word in ended.result["msg"]

@@ -47,7 +47,7 @@ def assert_nothing_seen(ended: t.Any, module: str, reason: str) -> None:
 @pytest.mark.parametrize("module", ALL)
 def test_no_connection_is_a_finding(run_module: t.Any, module: str) -> None:
     port = closed_port()
-    ended = run_module(module, host=f"https://127.0.0.1:{port}", api_key="x")
+    ended = run_module(module, host=f"https://127.0.0.1:{port}", api_key="t0ken-of-tests")
     assert_nothing_seen(ended, module, "unreachable")
     assert ended.result["reachable"] is False
     assert ended.result["requests"] == 1
@@ -61,13 +61,21 @@ def without_handshake(entries: list[dict[str, str]]) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize(
     ("status", "reason", "requests"),
-    [(401, "unauthorized", 1), (403, "forbidden", None), (500, "error", None), (503, "error", None), (302, "error", None)],
+    [
+        (401, "unauthorized", 1),
+        (403, "forbidden", None),
+        (500, "error", None),
+        (503, "error", None),
+        (302, "error", None),
+    ],
 )
 @pytest.mark.parametrize("module", ALL)
-def test_refusals(run_module: t.Any, api_server: t.Any, module: str, status: int, reason: str, requests: int | None) -> None:
+def test_refusals(
+    run_module: t.Any, api_server: t.Any, module: str, status: int, reason: str, requests: int | None
+) -> None:
     message = 'things is forbidden: User "audit" cannot list resource "things"'
     api_server.everything = api_server.reply(status, {"kind": "Status", "message": message, "code": status})
-    ended = run_module(module, host=api_server.url, api_key="x")
+    ended = run_module(module, host=api_server.url, api_key="t0ken-of-tests")
     assert not ended.failed
     assert ended.result["reachable"] is True
     entries = without_handshake(ended.result["not_seen"])
@@ -96,12 +104,26 @@ HOSTILE_BODIES = [
 @pytest.mark.parametrize("module", ALL)
 def test_answers_that_are_no_api(run_module: t.Any, api_server: t.Any, module: str, body: bytes) -> None:
     api_server.everything = api_server.reply(200, body)
-    ended = run_module(module, host=api_server.url, api_key="x")
+    ended = run_module(module, host=api_server.url, api_key="t0ken-of-tests")
     assert not ended.failed
     assert "malformed" in {entry["reason"] for entry in ended.result["not_seen"]}
 
 
-HOSTILE_VALUES = [None, True, -1, 1e308, "", "x", "\x1b[31m\u202e\x00", "9999-99-99T99:99:99Z", "0001-01-01T00:00:00+14:00", [], [[[]]], {}, {"a": {}}]
+HOSTILE_VALUES = [
+    None,
+    True,
+    -1,
+    1e308,
+    "",
+    "x",
+    "\x1b[31m\u202e\x00",
+    "9999-99-99T99:99:99Z",
+    "0001-01-01T00:00:00+14:00",
+    [],
+    [[[]]],
+    {},
+    {"a": {}},
+]
 
 
 @pytest.mark.parametrize("value", HOSTILE_VALUES)
@@ -116,12 +138,20 @@ def test_objects_of_any_shape(run_module: t.Any, api_server: t.Any, module: str,
         "command args involvedObject series source count firstTimestamp eventTime holderIdentity renewTime leaseDurationSeconds data allowed"
     ).split()
     flat = dict.fromkeys(keys, value)
-    item = {**flat, "metadata": {**flat, "name": "n", "managedFields": [flat, value]}, "spec": {**flat, "containers": [flat, value]}}
+    item = {
+        **flat,
+        "metadata": {**flat, "name": "n", "managedFields": [flat, value]},
+        "spec": {**flat, "containers": [flat, value]},
+    }
     item |= {"status": {**flat, "conditions": [flat, value], "addresses": [flat, value], "containerStatuses": [flat]}}
-    item |= {"rules": [{"verbs": value, "apiGroups": value, "resources": value}, value], "roleRef": {"name": "system:node"}, "subjects": [flat, value]}
+    item |= {
+        "rules": [{"verbs": value, "apiGroups": value, "resources": value}, value],
+        "roleRef": {"name": "system:node"},
+        "subjects": [flat, value],
+    }
     item |= {"involvedObject": {"name": "n"}, "data": {"client-ca-file": value, "ca.crt": value}}
     api_server.everything = api_server.reply(200, {"kind": "List", "items": [item, value], **item})
-    ended = run_module(module, host=api_server.url, api_key="x")
+    ended = run_module(module, host=api_server.url, api_key="t0ken-of-tests")
     assert not ended.failed
     decoded = json.loads(ended.output)
     assert not [text for text in walk(decoded) if "\x1b" in text or "\x00" in text]
@@ -142,7 +172,7 @@ def walk(value: t.Any) -> t.Iterator[str]:
 @pytest.mark.parametrize("module", ALL)
 def test_a_silent_server_times_out_once(run_module: t.Any, api_server: t.Any, module: str) -> None:
     api_server.everything = api_server.reply(200, {"items": []}, delay=3)
-    ended = run_module(module, host=api_server.url, api_key="x", request_timeout=1)
+    ended = run_module(module, host=api_server.url, api_key="t0ken-of-tests", request_timeout=1)
     assert ended.result["reachable"] is False
     assert ended.result["requests"] == 1
     entries = without_handshake(ended.result["not_seen"])
@@ -152,7 +182,7 @@ def test_a_silent_server_times_out_once(run_module: t.Any, api_server: t.Any, mo
 
 def test_a_trickling_answer_ends_in_time(run_module: t.Any, api_server: t.Any) -> None:
     api_server.everything = api_server.reply(200, {"kind": "List", "items": [], "padding": "x" * 200}, trickle=0.05)
-    ended = run_module("csr_info", host=api_server.url, api_key="x", request_timeout=1)
+    ended = run_module("csr_info", host=api_server.url, api_key="t0ken-of-tests", request_timeout=1)
     assert ended.result["csrs"] is None
     assert ended.result["not_seen"][0]["reason"] == "timeout"
 
@@ -160,21 +190,23 @@ def test_a_trickling_answer_ends_in_time(run_module: t.Any, api_server: t.Any) -
 def test_an_answer_too_large_is_not_read(run_module: t.Any, api_server: t.Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_api, "MAX_ANSWER_BYTES", 100)
     api_server.everything = api_server.reply(200, {"kind": "List", "items": [], "padding": "x" * 200})
-    ended = run_module("csr_info", host=api_server.url, api_key="x")
+    ended = run_module("csr_info", host=api_server.url, api_key="t0ken-of-tests")
     assert ended.result["not_seen"][0]["reason"] == "too_large"
 
 
 def test_a_busy_server_is_asked_again(run_module: t.Any, api_server: t.Any) -> None:
-    replies = iter([api_server.reply(429, {}, headers={"Retry-After": "0"}), api_server.reply(200, {"kind": "List", "items": []})])
+    replies = iter(
+        [api_server.reply(429, {}, headers={"Retry-After": "0"}), api_server.reply(200, {"kind": "List", "items": []})]
+    )
     api_server.routes[CSRS] = lambda asked: next(replies)
-    ended = run_module("csr_info", host=api_server.url, api_key="x", signer_names=["a/b"])
+    ended = run_module("csr_info", host=api_server.url, api_key="t0ken-of-tests", signer_names=["a/b"])
     assert ended.result["csrs"] == []
     assert ended.result["requests"] == 2
 
 
 def test_lists_come_page_by_page(run_module: t.Any, api_server: t.Any) -> None:
     api_server.serve_list(NODES, [node(f"n{number:03}") for number in range(25)])
-    ended = run_module("node_info", host=api_server.url, api_key="x", page_size=10)
+    ended = run_module("node_info", host=api_server.url, api_key="t0ken-of-tests", page_size=10)
     assert [entry["name"] for entry in ended.result["nodes"]] == [f"n{number:03}" for number in range(25)]
     asked = [asked.query for asked in api_server.asked if asked.path == NODES]
     assert asked == [{"limit": "10"}, {"limit": "10", "continue": "10"}, {"limit": "10", "continue": "20"}]
@@ -189,11 +221,13 @@ def test_an_expired_list_begins_anew_once(run_module: t.Any, api_server: t.Any, 
     def reply(asked: t.Any) -> t.Any:
         if "continue" in asked.query and left[0]:
             left[0] -= 1
-            return api_server.reply(410, {"kind": "Status", "message": "The provided continue parameter is too old", "code": 410})
+            return api_server.reply(
+                410, {"kind": "Status", "message": "The provided continue parameter is too old", "code": 410}
+            )
         return whole(asked)
 
     api_server.routes[NODES] = reply
-    ended = run_module("node_info", host=api_server.url, api_key="x", page_size=2)
+    ended = run_module("node_info", host=api_server.url, api_key="t0ken-of-tests", page_size=2)
     if seen:
         assert [entry["name"] for entry in ended.result["nodes"]] == ["n0", "n1", "n2", "n3"]
     else:
@@ -204,7 +238,7 @@ def test_an_expired_list_begins_anew_once(run_module: t.Any, api_server: t.Any, 
 @pytest.mark.parametrize("token", ["same", 7, {"a": 1}])
 def test_a_continue_token_that_leads_nowhere(run_module: t.Any, api_server: t.Any, token: t.Any) -> None:
     api_server.everything = api_server.reply(200, {"kind": "List", "items": [], "metadata": {"continue": token}})
-    ended = run_module("csr_info", host=api_server.url, api_key="x")
+    ended = run_module("csr_info", host=api_server.url, api_key="t0ken-of-tests")
     assert ended.result["not_seen"][0]["reason"] == "malformed"
     assert ended.result["requests"] <= 2
 
@@ -212,8 +246,10 @@ def test_a_continue_token_that_leads_nowhere(run_module: t.Any, api_server: t.An
 def test_endless_pages_end(run_module: t.Any, api_server: t.Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_paging, "MAX_PAGES", 5)
     count = iter(range(1000))
-    api_server.routes[CSRS] = lambda asked: api_server.reply(200, {"items": [], "metadata": {"continue": f"c{next(count)}"}})
-    ended = run_module("csr_info", host=api_server.url, api_key="x")
+    api_server.routes[CSRS] = lambda asked: api_server.reply(
+        200, {"items": [], "metadata": {"continue": f"c{next(count)}"}}
+    )
+    ended = run_module("csr_info", host=api_server.url, api_key="t0ken-of-tests")
     assert ended.result["not_seen"][0]["reason"] == "too_large"
     assert ended.result["requests"] == 5
 
@@ -221,7 +257,7 @@ def test_endless_pages_end(run_module: t.Any, api_server: t.Any, monkeypatch: py
 def test_dest_takes_the_evidence(run_module: t.Any, api_server: t.Any, tmp_path: t.Any) -> None:
     api_server.serve_list(NODES, [node("a"), node("b")])
     dest = tmp_path / "deep" / "er" / "node_info.json"
-    ended = run_module("node_info", check=True, host=api_server.url, api_key="x", dest=str(dest))
+    ended = run_module("node_info", check=True, host=api_server.url, api_key="t0ken-of-tests", dest=str(dest))
     assert ended.result["changed"] is False
     assert ended.result["nodes_total"] == 2
     assert "nodes" not in ended.result
@@ -236,15 +272,17 @@ def test_dest_takes_the_evidence(run_module: t.Any, api_server: t.Any, tmp_path:
 
 def test_dest_that_cannot_be_written_is_told(run_module: t.Any, api_server: t.Any, tmp_path: t.Any) -> None:
     (tmp_path / "file").write_text("")
-    ended = run_module("csr_info", host=api_server.url, api_key="x", dest=str(tmp_path / "file" / "csr_info.json"))
+    ended = run_module(
+        "csr_info", host=api_server.url, api_key="t0ken-of-tests", dest=str(tmp_path / "file" / "csr_info.json")
+    )
     assert ended.failed
     assert "option dest" in ended.result["msg"]
 
 
 @pytest.mark.parametrize("module", ALL)
 def test_check_mode_is_the_same(run_module: t.Any, api_server: t.Any, module: str) -> None:
-    plain = run_module(module, host=api_server.url, api_key="x").result
-    checked = run_module(module, check=True, host=api_server.url, api_key="x").result
+    plain = run_module(module, host=api_server.url, api_key="t0ken-of-tests").result
+    checked = run_module(module, check=True, host=api_server.url, api_key="t0ken-of-tests").result
     for result in (plain, checked):
         result.pop("collected_at")
         result.pop("invocation", None)
@@ -275,7 +313,13 @@ def test_credentials_go_out_and_stay_in(run_module: t.Any, api_server: t.Any) ->
 
 
 def test_impersonation(run_module: t.Any, api_server: t.Any) -> None:
-    run_module("csr_info", host=api_server.url, api_key="x", impersonate_user="jane", impersonate_groups=["a", "b"])
+    run_module(
+        "csr_info",
+        host=api_server.url,
+        api_key="t0ken-of-tests",
+        impersonate_user="jane",
+        impersonate_groups=["a", "b"],
+    )
     headers = api_server.asked[0].headers
     assert headers["Impersonate-User"] == "jane"
     assert ", ".join(headers.get_all("Impersonate-Group")) == "a, b"
@@ -292,6 +336,6 @@ def test_the_environment_fills_in(run_module: t.Any, api_server: t.Any, monkeypa
 
 @pytest.mark.parametrize("option", ["request_timeout", "page_size"])
 def test_numbers_that_make_no_sense(run_module: t.Any, api_server: t.Any, option: str) -> None:
-    ended = run_module("csr_info", host=api_server.url, api_key="x", **{option: 0})
+    ended = run_module("csr_info", host=api_server.url, api_key="t0ken-of-tests", **{option: 0})
     assert ended.failed
     assert option in ended.result["msg"]
