@@ -37,8 +37,8 @@ HOST_COMMANDS = {
     "unshare": "util-linux",
 }
 ROOT_PACKAGES = (
-    "systemd systemd-sysv dbus openssh-server iproute2 openssl nftables e2fsprogs ca-certificates procps mount util-linux "
-    "containerd runc etcd-server busybox-static systemd-journal-remote"
+    "systemd systemd-sysv dbus openssh-server iproute2 openssl nftables e2fsprogs ca-certificates procps mount "
+    "util-linux containerd runc etcd-server busybox-static systemd-journal-remote"
 ).split()
 #: Units of the root that a machine of the lab has no use for.
 MASKED_UNITS = (
@@ -249,8 +249,8 @@ def _build_image() -> None:
     manifest = json.dumps([{"Config": name, "RepoTags": [settings.IMAGE], "Layers": [f"{digest}/layer.tar"]}]).encode()
     partial = image_path().with_suffix(".partial")
     with tarfile.open(partial, "w") as archive:
-        for path, content in ((name, config), (f"{digest}/layer.tar", layer.getvalue()), ("manifest.json", manifest)):
-            entry = tarfile.TarInfo(path)
+        for file, content in ((name, config), (f"{digest}/layer.tar", layer.getvalue()), ("manifest.json", manifest)):
+            entry = tarfile.TarInfo(file)
             entry.size = len(content)
             archive.addfile(entry, io.BytesIO(content))
     partial.rename(image_path())

@@ -11,7 +11,7 @@ import pathlib
 import re
 
 from . import layout, pki, running
-from .settings import LabError
+from .settings import CONTROL_PLANE, LabError
 
 PKI = "/var/lib/kubelet/pki"
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -79,7 +79,7 @@ def renew(state: pathlib.Path, node: str) -> None:
     running.on(state, node, "sh", "-c", f"rm -rf {PKI}/kubelet-client-*; rm -f /etc/kubernetes/bootstrap-kubelet.conf")
     put(state, node, "/etc/kubernetes/kubelet.conf", layout.client_kubeconfig(authority, node))
     put(state, node, "/etc/kubernetes/pki/ca.crt", authority.pem.decode(), "644")
-    config = layout.kubelet_configuration(node == layout.CONTROL_PLANE)
+    config = layout.kubelet_configuration(node == CONTROL_PLANE)
     put(state, node, "/var/lib/kubelet/config.yaml", config, "644")
     age(state, node, "24h", 1, None, restart=False)
 
@@ -95,8 +95,6 @@ def restart_kubelet(state: pathlib.Path, node: str) -> None:
     running.on(state, node, "systemctl", "restart", "kubelet")
 
 
-def _client(
-    state: pathlib.Path, node: str, start: datetime.datetime, end: datetime.datetime
-) -> tuple[bytes, bytes]:
+def _client(state: pathlib.Path, node: str, start: datetime.datetime, end: datetime.datetime) -> tuple[bytes, bytes]:
     authority = pki.Authority.load(state / "pki")
     return authority.issue(f"system:node:{node}", ["system:nodes"], not_before=start, not_after=end)

@@ -18,7 +18,9 @@ from .settings import LabError, say
 
 
 def parser() -> argparse.ArgumentParser:
-    main = argparse.ArgumentParser(prog="lab.py", description="A real Kubernetes cluster of booted machines, in namespaces.")
+    main = argparse.ArgumentParser(
+        prog="lab.py", description="A real Kubernetes cluster of booted machines, in namespaces."
+    )
     commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name: str, text: str, act: t.Callable[[argparse.Namespace], int | None]) -> argparse.ArgumentParser:
@@ -29,7 +31,9 @@ def parser() -> argparse.ArgumentParser:
     add("build", "build what the cache lacks", lambda _: build.build())
     up = add("up", "start the lab", lambda a: lifecycle.up(a.nodes, a.signing_duration))
     up.add_argument("--nodes", type=int, default=3, choices=range(1, 10), metavar="N", help="worker nodes (3)")
-    up.add_argument("--signing-duration", default="1h", help="--cluster-signing-duration of the controller manager (1h)")
+    up.add_argument(
+        "--signing-duration", default="1h", help="--cluster-signing-duration of the controller manager (1h)"
+    )
     add("down", "end the lab and remove everything of it", lambda _: lifecycle.down())
     add("status", "show what runs", lambda _: lifecycle.status())
     inventory = add("inventory", "print the Ansible inventory (or write it)", _inventory)
@@ -109,7 +113,9 @@ def _inject(options: argparse.Namespace) -> None:
     start = time.monotonic()
     fault = faults.get(options.fault)
     faults.inject(_state(), fault, options.node)
-    say(f"{fault.name} is injected on {options.node or fault.node}, and its effect is there ({time.monotonic() - start:.1f} s)")
+    say(
+        f"{fault.name} is injected on {options.node or fault.node}, and its effect is there ({time.monotonic() - start:.1f} s)"
+    )
 
 
 def _heal(options: argparse.Namespace) -> None:

@@ -94,7 +94,9 @@ def approve(api: Api, state: pathlib.Path, machines: t.Sequence[Machine]) -> Non
         name, signer = request["metadata"]["name"], request["spec"]["signerName"]
         node = node_of(request)
         if signer == CLIENT and node in denied:
-            decide(api, name, request, "Denied", "NodeQuarantined", f"Node {node} is not allowed to renew its certificate.")
+            decide(
+                api, name, request, "Denied", "NodeQuarantined", f"Node {node} is not allowed to renew its certificate."
+            )
         elif signer == SERVING and serving_is_right(request, machines):
             decide(api, name, request, "Approved", "ServingNamesMatch", "The names and addresses are the node's own.")
 

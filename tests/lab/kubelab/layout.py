@@ -290,5 +290,3 @@ def _binding(name: str, role: str, subject: str, kind: str = "Group") -> Json:
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": subject}],
     }
-
-

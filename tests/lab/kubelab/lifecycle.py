@@ -24,6 +24,7 @@ import yaml
 from . import build, init, layout, pki, running, settings
 from .settings import CONTROL_PLANE, Json, LabError, Machine, say
 
+UNSHARE = "unshare --fork --kill-child --pid --mount-proc --mount --propagation=private --net --ipc".split()
 SSH_ARGUMENTS = "-F /dev/null -o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no -o LogLevel=ERROR"
 
 
@@ -75,8 +76,7 @@ def _start(state: pathlib.Path, machines: list[Machine], signing_duration: str, 
     report("keys, certificates and files are made")
     with (state / "init.log").open("ab") as log:
         subprocess.Popen(
-            ["unshare", "--fork", "--kill-child", "--pid", "--mount-proc", "--mount", "--propagation=private", "--net"]
-            + ["--ipc", sys.executable, str(settings.ENTRY_POINT), "_init", str(state)],
+            [*UNSHARE, sys.executable, str(settings.ENTRY_POINT), "_init", str(state)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

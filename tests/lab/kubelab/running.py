@@ -10,6 +10,7 @@ line names this state folder, or if it lives in that lab's namespaces.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -216,10 +217,8 @@ def _remove_cgroup(group: pathlib.Path) -> bool:
 
 
 def _kill(pid: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def _wait_until(condition: t.Callable[[], bool], seconds: float = 20) -> None:
