@@ -78,7 +78,7 @@ def _unit(unit: Section, process: Section) -> Data:
         "main_started": systemd_time(unit.one("p.ExecMainStartTimestamp")),
         "main_exited": systemd_time(unit.one("p.ExecMainExitTimestamp")),
         "main_exit_code": _EXIT_CODES.get(unit.one("p.ExecMainCode") or ""),
-        "main_exit_status": unit.number("p.ExecMainStatus"),
+        "main_exit_status": unit.number("p.ExecMainStatus") if unit.one("p.ExecMainCode") in _EXIT_CODES else None,
         "fragment_path": unit.one("p.FragmentPath"),
         "drop_ins": (unit.one("p.DropInPaths") or "").split(),
         "environment": sorted(set(unit.all("env")))[:120],

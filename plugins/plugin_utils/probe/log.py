@@ -15,6 +15,8 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.proto
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.values import Data, epoch, log_time
 
 MAX_MESSAGE_CHARS = 400
+MAX_ALIKE = 5
+"""Lines kept that belong to the same categories: more of them say nothing new, and their count is known."""
 
 
 def log(section: Section | None, cap: int, now: datetime) -> Data | None:
@@ -49,25 +51,41 @@ def log(section: Section | None, cap: int, now: datetime) -> Data | None:
             entry["count"] += count
             entry["first"] = min(filter(None, (entry["first"], begin)), default=None)
             entry["last"] = max(filter(None, (entry["last"], end)), default=None)
-    kept = list(entries.values())[:cap]
-    present = {(entry["time"], entry["message"]) for entry in kept}
     for value in section.all("line"):
-        if len(kept) >= cap:
-            break
         moment, _space, text = value.partition(" ")
-        entry = {"time": log_time(moment, now), "categories": categories_of(text), "message": _clip(text)}
-        if entry["categories"] and (entry["time"], entry["message"]) not in present:
-            kept.append(entry)
-    kept.reverse()
+        names = categories_of(text)
+        if names:
+            end = log_time(moment, now)
+            entries.setdefault((end, text), {"time": end, "categories": names, "message": _clip(text)})
+    kept = _choose(list(entries.values()), cap)
     result.update(
         first=log_time(section.one("first") or "", now),
         last=log_time(section.one("last") or "", now),
         lines=None if section.one("partial") else section.number("lines"),
         counts=counts,
-        entries=sorted(kept, key=lambda entry: entry["time"] or ""),
+        entries=kept,
         dropped=max(matching - len(kept), 0) + (section.number("over") or 0),
     )
     return result
+
+
+def _choose(entries: list[Data], cap: int) -> list[Data]:
+    """The newest of each set of categories, at most ``cap`` in all, in the order of time (klog writes the fraction of the second
+    into the line, after the letter of the severity)."""
+
+    def moment(entry: Data) -> tuple[str, str]:
+        return entry["time"] or "", entry["message"][1:21]
+
+    kept: list[Data] = []
+    of_set: dict[tuple[str, ...], int] = {}
+    for entry in sorted(entries, key=moment, reverse=True):
+        names = tuple(entry["categories"])
+        of_set[names] = of_set.get(names, 0) + 1
+        if of_set[names] <= MAX_ALIKE:
+            kept.append(entry)
+    firsts = {tuple(entry["categories"]): entry for entry in reversed(kept)}
+    rest = [entry for entry in kept if firsts[tuple(entry["categories"])] is not entry]
+    return sorted([*firsts.values(), *rest][:cap], key=moment)
 
 
 def _clip(text: str) -> str:

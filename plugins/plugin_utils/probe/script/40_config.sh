@@ -16,7 +16,7 @@ function clean(s) {
   else { sub(/[ \t]+#.*$/, "", s); sub(/[ \t]+$/, "", s) }
   return s
 }
-function flow(s) { return s ~ /^[\[{&*!]/ && s !~ /^(\[\]|\{\})$/ }
+function flow(s) { return s ~ /^[[{&*!]/ && s !~ /^(\[\]|\{\})$/ }
 function keep() { if (slot != "") v[slot] = more }
 { sub(/\r$/, "") }
 /^[ ]*(#|$)/ || /^(---|\.\.\.)/ || /^%/ { next }
@@ -24,7 +24,7 @@ function keep() { if (slot != "") v[slot] = more }
 {
   match($0, /^ */); ind = RLENGTH; line = substr($0, ind + 1); dash = 0
   while (line ~ /^-( |$)/) { dash = 1; match(line, /^-( +|$)/); ind += RLENGTH; line = substr(line, RLENGTH + 1) }
-  if (line ~ /^[\[{]/ && top == "") { bad = "flow style or JSON"; exit }
+  if (line ~ /^[[{]/ && top == "") { bad = "flow style or JSON"; exit }
   if (line ~ /^["\047]?[A-Za-z][A-Za-z0-9_.-]*["\047]?[ ]*:([ ]|$)/ && !(slot != "" && ind > slotind && wide)) {
     key = line; sub(/[ ]*:.*/, "", key); gsub(/["\047]/, "", key); value = line; sub(/^[^:]*:/, "", value); value = clean(value)
     slot = ""; wide = 0
@@ -116,9 +116,9 @@ kubeconfig_section() { # KIND FILE; leaves the fields in FIELDS
 CONFIG_AWK='
 { sub(/\r$/, "") }
 /^[ ]*(#|$)/ || /^(---|\.\.\.)/ { next }
-/^[ ]*[{}\]],?[ ]*$/ { braces = 1; next }
+/^[ ]*[]{}],?[ ]*$/ { braces = 1; next }
 /^[ ]*\t/ { bad = 1 }
-/^[ ]*[{\[]/ { bad = 1; next }
+/^[ ]*[[{]/ { bad = 1; next }
 {
   match($0, /^ */); ind = RLENGTH; line = substr($0, ind + 1)
   if (line !~ /^["\047]?[A-Za-z][A-Za-z0-9_.-]*["\047]?[ ]*:([ ]|$)/) next
@@ -129,7 +129,7 @@ CONFIG_AWK='
   path = ""; for (i = 1; i <= depth; i++) path = path name[i] "."
   if (depth == 0 && ind != base) { bad = 1; next }
   depth++; at[depth] = ind; name[depth] = key
-  if (value ~ /^[{\[]/ && value !~ /^(\{\}|\[\])$/ && value != "{" && value != "[" && path key ~ /^(authentication|authentication\.x509|featureGates)$/) { bad = 1; next }
+  if (value ~ /^[[{]/ && value !~ /^(\{\}|\[\])$/ && value != "{" && value != "[" && path key ~ /^(authentication|authentication\.x509|featureGates)$/) { bad = 1; next }
   if (path key ~ /^(kind|rotateCertificates|serverTLSBootstrap|tlsCertFile|tlsPrivateKeyFile|authentication\.x509\.clientCAFile|staticPodPath|port|address)$/) print "set", path key, value
   else if (path == "featureGates.") print "gate", key, value
 }

@@ -49,7 +49,7 @@ log_section() {
     case $trouble in
       *ermission* | *'not seeing messages'*) missing log not_permitted 'the journal cannot be read by this user' ;;
       *) {
-        bounded 15 journalctl -q --no-pager -o short-unix -u "$UNIT" --since "@$since" -r 2>/dev/null </dev/null
+        bounded $((KCP_TIMEOUT / 4)) journalctl -q --no-pager -o short-unix -u "$UNIT" --since "@$since" -r 2>/dev/null </dev/null
         status=$?
         case $status in 124 | 137 | 143) echo '#partial' ;; esac
       } | { digest 0; } ;;

@@ -89,6 +89,15 @@ probe() {
   say finished "$(date +%s)"
 }
 
+# descendants PID: the processes that it started, and those that they did.
+descendants() {
+  for file in /proc/[0-9]*/stat; do
+    sed 's/(.*)/-/' "$file"
+  done | awk -v root="$1" '
+    { parent[$1] = $4 }
+    END { for (pid in parent) for (up = parent[pid]; up > 1; up = parent[up]) if (up == root) { print pid; break } }'
+}
+
 # Nothing runs before all of the script has come, nothing reads its stdin, and nothing outlives its time.
 main() {
   {
@@ -100,9 +109,12 @@ main() {
       sleep "$KCP_TIMEOUT" &
       nap=$!
       wait $nap
-      kill -TERM $work
+      started=$(descendants $work)
+      # shellcheck disable=SC2086
+      kill -TERM $work $started
       sleep 1
-      kill -KILL $work
+      # shellcheck disable=SC2086
+      kill -KILL $work $started
     ) &
     guard=$!
     wait $work
@@ -112,5 +124,7 @@ main() {
   } | scrub
 }
 
-main </dev/null 2>/dev/null
+# A redirection of main alone would leave a copy of the old descriptor in its children, which would hold the connection open.
+exec 2>/dev/null
+main </dev/null
 exit 0

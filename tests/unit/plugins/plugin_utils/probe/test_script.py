@@ -1,0 +1,360 @@
+# Copyright (c) 2026, the kubecare founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The real script over a made-up node: what it finds, in every shell there is."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+import subprocess
+import time
+import typing as t
+
+import pytest
+
+if t.TYPE_CHECKING:
+    from conftest import Node
+
+_AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+
+def _files(evidence: dict[str, t.Any]) -> dict[str, dict[str, t.Any]]:
+    return {os.path.basename(entry["path"]): entry for entry in evidence["pki"]["files"]}
+
+
+def test_healthy_node_in_every_shell(node: Node, shell: list[str]) -> None:
+    evidence = node.probe(shell)
+    assert evidence["reachable"] is True
+    assert evidence["kubelet"]["binary"] == "kubelet"
+    assert evidence["kubelet"]["pid"] == 812
+    assert evidence["kubelet"]["started"] == "2023-11-14T22:15:00Z"
+    assert evidence["kubelet"]["flags_source"] == "process"
+    assert evidence["kubelet"]["flags"]["cert-dir"] == str(node.pki)
+    assert evidence["clock"]["boot_time"] == "2023-11-14T22:13:20Z"
+    assert evidence["clock"]["uptime_seconds"] == 5000
+    assert abs(evidence["clock"]["offset_seconds"]) <= 1
+    config = evidence["config"]
+    assert (config["rotate_certificates"], config["server_tls_bootstrap"]) == (True, None)
+    assert config["unset"] == ["server_tls_bootstrap", "tls_cert_file", "tls_private_key_file"]
+    assert config["feature_gates"] == {"RotateKubeletServerCertificate": True}
+    kubeconfig = evidence["kubeconfig"]
+    assert (kubeconfig["server"], kubeconfig["context"]) == ("https://127.0.0.1:1", "default-context")
+    assert kubeconfig["user"]["kind"] == "client_certificate_file"
+    assert kubeconfig["ca"]["source"] == "data"
+    assert kubeconfig["ca"]["certificates"][0]["common_name"] == "kubernetes"
+    current = _files(evidence)["kubelet-client-current.pem"]
+    assert (current["type"], current["target_exists"], current["mode"]) == ("link", True, "0600")
+    assert (current["has_key"], current["key_matches"]) == (True, True)
+    assert current["certificates"][0]["common_name"] == "system:node:worker-7"
+    assert evidence["client_ca_file"]["certificates"][0]["is_ca"] is True
+    assert evidence["bootstrap_kubeconfig"] is None
+    assert evidence["control_plane"] is None
+    filesystem = evidence["pki"]["filesystem"]
+    assert filesystem["size_bytes"] >= filesystem["free_bytes"] > 0
+    reasons = {entry["subject"]: entry["reason"] for entry in evidence["not_seen"]}
+    assert reasons["network"] == "disabled"
+    assert reasons["kubelet.unit"] == "error"
+
+
+def test_nothing_is_written_and_nothing_goes_on_running(node: Node, shell: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    home = node.root / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("TMPDIR", str(home))
+    before = {path: path.lstat().st_mtime_ns for path in node.root.rglob("*")}
+    node.settings["KCP_TIMEOUT"] = 317
+    node.probe(shell)
+    assert {path: path.lstat().st_mtime_ns for path in node.root.rglob("*")} == before
+    time.sleep(0.3)
+    running = subprocess.run(["ps", "-eo", "args"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert "sleep 317" not in running.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("break_it", "expected"),
+    [
+        pytest.param(lambda n: (n.pki / "kubelet-client-2026-01-02-03-04-05.pem").unlink(), {"target_exists": False}, id="dangling"),
+        pytest.param(
+            lambda n: (n.pki / "kubelet-client-2026-01-02-03-04-05.pem").write_text(""),
+            {"certificates": [], "has_key": False, "size_bytes": 0},
+            id="empty",
+        ),
+        pytest.param(
+            lambda n: (n.pki / "kubelet-client-2026-01-02-03-04-05.pem").write_text(
+                n.leaf.certificate + n.authority.issue("other").key
+            ),
+            {"has_key": True, "key_matches": False},
+            id="another's key",
+        ),
+        pytest.param(
+            lambda n: (n.pki / "kubelet-client-2026-01-02-03-04-05.pem").write_text("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"),
+            {"has_key": False, "key_matches": None},
+            id="damaged",
+        ),
+    ],
+)
+def test_broken_certificate_files(
+    node: Node, shell: list[str], break_it: t.Callable[[Node], object], expected: dict[str, t.Any]
+) -> None:
+    break_it(node)
+    current = _files(node.probe(shell))["kubelet-client-current.pem"]
+    assert {key: current[key] for key in expected} == expected
+
+
+def test_a_file_where_a_link_should_be(node: Node) -> None:
+    current = node.pki / "kubelet-client-current.pem"
+    content = current.read_text()
+    current.unlink()
+    current.write_text(content)
+    assert _files(node.probe())["kubelet-client-current.pem"]["type"] == "file"
+
+
+def test_only_the_newest_dated_files_are_read(node: Node) -> None:
+    for day in range(10, 28):
+        (node.pki / f"kubelet-client-2026-02-{day}-00-00-00.pem").write_text(node.leaf.certificate)
+    evidence = node.probe()
+    dated = [name for name in _files(evidence) if name.startswith("kubelet-client-2")]
+    assert dated == ["kubelet-client-2026-02-26-00-00-00.pem", "kubelet-client-2026-02-27-00-00-00.pem"]
+    assert evidence["pki"]["files_dropped"] == 17
+
+
+def test_no_such_files(node: Node, shell: list[str]) -> None:
+    shutil.rmtree(node.pki)
+    node.kubeconfig.unlink()
+    node.config.unlink()
+    evidence = node.probe(shell)
+    assert evidence["kubeconfig"]["exists"] is False
+    assert evidence["kubeconfig"]["user"] is None
+    assert evidence["config"]["exists"] is False
+    assert evidence["pki"]["files"] == []
+    assert evidence["pki"]["exists"] is False
+
+
+@pytest.mark.parametrize(
+    ("user", "kind", "token_id"),
+    [
+        ("token: abcdef.0123456789abcdef", "token", "abcdef"),
+        ("token: eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln", "token", None),
+        ("tokenFile: /var/run/token", "token_file", None),
+        ("exec:\n  command: aws\n  args:\n  - eks\n  - get-token\n  env:\n  - name: A\n    value: B", "exec", None),
+        ("{}", "none", None),
+    ],
+)
+def test_kinds_of_users(node: Node, shell: list[str], user: str, kind: str, token_id: str | None) -> None:
+    node.write_kubeconfig(user)
+    if user == "{}":
+        node.kubeconfig.write_text(node.kubeconfig.read_text().replace("user:\n    {}", "user: {}"))
+    seen = node.probe(shell)["kubeconfig"]["user"]
+    assert (seen["kind"], seen["token_id"]) == (kind, token_id)
+
+
+def test_embedded_certificate_and_bootstrap_kubeconfig(node: Node, shell: list[str]) -> None:
+    import base64
+
+    data = base64.b64encode((node.leaf.certificate + node.leaf.key).encode()).decode()
+    node.write_kubeconfig(f"client-certificate-data: {data}\nclient-key-data: {data}")
+    bootstrap = node.root / "bootstrap.conf"
+    node.run_kubelet(f"--kubeconfig={node.kubeconfig}", "--bootstrap-kubeconfig", str(bootstrap), f"--cert-dir={node.pki}")
+    evidence = node.probe(shell)
+    user = evidence["kubeconfig"]["user"]
+    assert user["kind"] == "client_certificate_data"
+    assert [c["common_name"] for c in user["certificates"]] == ["system:node:worker-7"]
+    assert evidence["bootstrap_kubeconfig"]["exists"] is False
+    assert evidence["bootstrap_kubeconfig"]["path"] == str(bootstrap)
+
+
+@pytest.mark.parametrize("folded", ["|", ">-", ""])
+def test_data_over_several_lines(node: Node, shell: list[str], folded: str) -> None:
+    import base64
+
+    data = base64.b64encode(node.leaf.certificate.encode()).decode()
+    lines = "\n".join(f"  {data[at : at + 64]}" for at in range(0, len(data), 64))
+    node.write_kubeconfig(f"client-certificate-data: {folded}\n{lines}\nclient-key: /nowhere")
+    user = node.probe(shell)["kubeconfig"]["user"]
+    assert user["kind"] == "client_certificate_data"
+    assert user["certificates"][0]["common_name"] == "system:node:worker-7"
+    assert user["client_key"] == "/nowhere"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"apiVersion":"v1","users":[{"name":"a","user":{"token":"abcdef.0123456789abcdef"}}]}',
+        "apiVersion: v1\nusers: [{name: a, user: {token: abcdef.0123456789abcdef}}]\ncurrent-context: x\n",
+        "apiVersion: v1\nusers:\n- name: a\n  user: &u\n    token: abcdef.0123456789abcdef\n",
+        "apiVersion: v1\nusers:\n\t- name: a\n",
+    ],
+)
+def test_forms_that_are_not_read_are_said(node: Node, shell: list[str], text: str) -> None:
+    node.kubeconfig.write_text(text)
+    evidence = node.probe(shell)
+    assert evidence["kubeconfig"]["user"] is None
+    assert {"kubeconfig.user": "unsupported"}.items() <= {e["subject"]: e["reason"] for e in evidence["not_seen"]}.items()
+
+
+def test_configuration_as_json_and_its_drop_ins(node: Node, shell: list[str]) -> None:
+    node.config.write_text(
+        '{\n  "kind": "KubeletConfiguration",\n  "authentication": {\n    "x509": {\n      "clientCAFile": "/ca.crt"\n    }\n  },\n'
+        '  "rotateCertificates": true,\n  "serverTLSBootstrap": false\n}\n'
+    )
+    folder = node.root / "config.d"
+    folder.mkdir()
+    (folder / "10.conf").write_text("kind: KubeletConfiguration\nserverTLSBootstrap: true\n")
+    (folder / "20.conf").write_text("kind: KubeletConfiguration\nRotateCertificates: false\ntlsCertFile: /tls.crt\n")
+    node.run_kubelet(f"--kubeconfig={node.kubeconfig}", f"--config={node.config}", f"--config-dir={folder}", f"--cert-dir={node.pki}")
+    config = node.probe(shell)["config"]
+    assert (config["rotate_certificates"], config["server_tls_bootstrap"]) == (True, True)
+    assert (config["client_ca_file"], config["tls_cert_file"]) == ("/ca.crt", "/tls.crt")
+    assert config["drop_ins"] == [f"{folder}/10.conf", f"{folder}/20.conf"]
+    assert config["unset"] == ["tls_private_key_file"]
+
+
+def test_flags_of_the_unit_when_no_kubelet_runs(node: Node, shell: list[str]) -> None:
+    shutil.rmtree(node.proc / "812")
+    flags_file = node.root / "kubeadm-flags.env"
+    flags_file.write_text(f'KUBELET_KUBEADM_ARGS="--hostname-override=w7 --provider-id=aws:///secret-id --cert-dir={node.pki}"\nTOP=x\n')
+    shown = node.root / "shown"
+    shown.write_text(
+        "Id=kubelet.service\nLoadState=loaded\nActiveState=activating\nSubState=auto-restart\nResult=exit-code\nUnitFileState=enabled\n"
+        "NRestarts=41\nActiveEnterTimestamp=Mon 2026-11-23 20:05:00 UTC\nInactiveEnterTimestamp=n/a\nExecMainCode=1\nExecMainStatus=255\n"
+        "DropInPaths=/etc/a.conf /etc/b.conf\n"
+        f'Environment="KUBELET_KUBECONFIG_ARGS=--bootstrap-kubeconfig={node.root}/b.conf --kubeconfig={node.kubeconfig}" '
+        "HTTPS_PROXY=http://joe:hunter2pw@proxy:3128 NO_PROXY=10.0.0.0/8,.local API_KEY=topsecret99\n"
+        f"EnvironmentFiles={flags_file} (ignore_errors=yes)\n"
+        f"ExecStart={{ path=/usr/bin/kubelet ; argv[]=/usr/bin/kubelet $KUBELET_KUBECONFIG_ARGS --config={node.config} $KUBELET_KUBEADM_ARGS $NONE ; "
+        "ignore_errors=no ; start_time=[n/a] ; pid=0 }\n"
+    )
+    node.tool("systemctl", f"cat {shown}")
+    evidence = node.probe(shell)
+    kubelet = evidence["kubelet"]
+    assert (kubelet["pid"], kubelet["flags_source"]) == (None, "unit")
+    assert kubelet["flags"] == {
+        "bootstrap-kubeconfig": f"{node.root}/b.conf",
+        "kubeconfig": str(node.kubeconfig),
+        "config": str(node.config),
+        "hostname-override": "w7",
+        "cert-dir": str(node.pki),
+    }
+    assert kubelet["other_flags"] == ["provider-id"]
+    unit = kubelet["unit"]
+    assert (unit["sub_state"], unit["restarts"], unit["main_exit_code"], unit["main_exit_status"]) == ("auto-restart", 41, "exited", 255)
+    assert (unit["active_since"], unit["inactive_since"]) == ("2026-11-23T20:05:00Z", None)
+    assert unit["drop_ins"] == ["/etc/a.conf", "/etc/b.conf"]
+    assert unit["environment"] == ["API_KEY", "HTTPS_PROXY", "KUBELET_KUBEADM_ARGS", "KUBELET_KUBECONFIG_ARGS", "NO_PROXY", "TOP"]
+    assert unit["proxies"] == {"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": "10.0.0.0/8,.local"}
+    text = str(evidence)
+    assert "hunter2pw" not in text and "topsecret99" not in text and "secret-id" not in text
+
+
+def test_control_plane(node: Node, shell: list[str]) -> None:
+    ca, key = node.root / "signing.crt", node.root / "signing.key"
+    ca.write_text(node.authority.pair.certificate)
+    key.write_text(node.authority.issue("other").key)
+    (node.manifests / "kube-controller-manager.yaml").write_text(
+        "spec:\n  containers:\n  - command:\n    - kube-controller-manager\n"
+        f"    - --cluster-signing-cert-file={ca}\n    - \"--cluster-signing-key-file={key}\"\n    - --service-cluster-ip-range=10.0.0.0/8\n"
+    )
+    control = node.probe(shell)["control_plane"]
+    assert control["manifests"]["kube-controller-manager"]["flags"] == {
+        "cluster-signing-cert-file": str(ca),
+        "cluster-signing-key-file": str(key),
+    }
+    entry = next(entry for entry in control["files"] if entry["path"] == str(ca))
+    assert (entry["has_key"], entry["key_matches"], entry["key_path"]) == (True, False, str(key))
+    key.unlink()
+    entry = next(e for e in node.probe(shell)["control_plane"]["files"] if e["path"] == str(ca))
+    assert (entry["has_key"], entry["key_matches"]) == (False, None)
+
+
+def test_log_is_counted_by_category_and_capped(node: Node, shell: list[str]) -> None:
+    now = int(time.time())
+    lines = [f"{now - 5000 + i}.{i:06d} w7 kubelet[812]: E1123 10:00:00.{i:06d} 812 kubelet_node_status.go:1] noise {i}" for i in range(300)]
+    lines += [
+        f"{now - 3000 + i}.000001 w7 kubelet[812]: E1123 11:00:00.{i:06d}     812 certificate_manager.go:596] "
+        f'"Failed while requesting a signed certificate from the control plane" err="cannot create certificate signing request: Unauthorized" n={i}'
+        for i in range(700)
+    ]
+    log = node.root / "log"
+    log.write_text("\n".join(reversed(lines)) + "\n")
+    node.tool("journalctl", f'case "$*" in *" -n 1"*) ;; *) cat {log} ;; esac')
+    seen = node.probe(shell)["log"]
+    assert (seen["source"], seen["lines"]) == ("journal", 1000)
+    assert set(seen["counts"]) == {"create_failed", "unauthorized"}
+    assert seen["counts"]["unauthorized"]["count"] == 700
+    assert seen["counts"]["unauthorized"]["first"] < seen["counts"]["unauthorized"]["last"]
+    assert 1 <= len(seen["entries"]) <= 40
+    assert seen["entries"][-1]["message"].endswith("n=699")
+    assert seen["dropped"] == 700 - len(seen["entries"])
+
+
+def test_log_that_may_not_be_read_or_hangs(node: Node, shell: list[str]) -> None:
+    node.tool("journalctl", "echo 'No journal files were opened due to insufficient permissions.' >&2; exit 1")
+    evidence = node.probe(shell)
+    assert evidence["log"] is None
+    assert {"subject": "log", "reason": "not_permitted"}.items() <= next(e for e in evidence["not_seen"] if e["subject"] == "log").items()
+
+
+def test_a_hung_command_is_ended(node: Node) -> None:
+    now = int(time.time())
+    line = f"{now}.1 w7 kubelet[1]: E1123 10:00:00.1 1 x.go:1] certificate request was not signed: timed out"
+    node.tool("journalctl", f'case "$*" in *" -n 1"*) ;; *) echo "{line}"; exec sleep 100 ;; esac')
+    node.settings["KCP_TIMEOUT"] = 8
+    started = time.monotonic()
+    evidence = node.probe()
+    assert time.monotonic() - started < 8
+    assert evidence["log"]["counts"]["not_signed"]["count"] == 1
+    assert evidence["log"]["lines"] is None
+
+
+def test_the_whole_probe_is_ended(node: Node, shell: list[str]) -> None:
+    node.tool("getconf", "while :; do sleep 1; done # hung")
+    node.settings["KCP_TIMEOUT"] = 2
+    started = time.monotonic()
+    text = node.answer(shell)
+    assert time.monotonic() - started < 20
+    assert "finished" not in text
+    assert "[ process kubelet" in text
+    running = subprocess.run(["ps", "-eo", "args"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert str(node.bin) not in running
+
+
+def test_a_node_without_tools(node: Node, shell: list[str]) -> None:
+    for name in ("sh", "sed", "awk", "tr", "grep", "cat", "dd", "head", "tail", "cut", "date", "id", "readlink", "sleep", "hostname"):
+        (node.bin / name).unlink(missing_ok=True)
+        target = shutil.which(name)
+        assert target
+        (node.bin / name).symlink_to(target)
+    for name in ("systemctl", "journalctl"):
+        (node.bin / name).unlink()
+    from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.protocol import build_script, read_answer
+    from conftest import NONCE
+
+    script = build_script(NONCE, node.settings).splitlines(keepends=True)
+    script = [b"PATH=%s\n" % os.fsencode(node.bin) if line.startswith(b"PATH=") else line for line in script]
+    done = subprocess.run([shutil.which(shell[0]) or "sh", *shell[1:]], input=b"".join(script), stdout=subprocess.PIPE, check=False, timeout=60)
+    answer = read_answer(done.stdout.decode(), NONCE)
+    assert answer.finished
+    subjects = {entry["subject"]: entry["reason"] for entry in answer.not_seen}
+    assert subjects["kubelet.unit"] == "missing_tool"
+    file = next(s for s in answer.every("file") if s.name.endswith("current.pem"))
+    assert len(file.all("cert")) == 1
+
+
+@_AS_ROOT
+def test_without_root(node: Node) -> None:
+    for path in [node.root, *node.root.parents]:
+        if path.stat().st_uid == 0 and path != pathlib.Path("/") and not path.stat().st_mode & 1:
+            path.chmod(path.stat().st_mode | 0o11)
+    node.pki.chmod(0o755)
+    node.kubeconfig.chmod(0o600)
+    evidence = node.probe(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sh"])
+    assert evidence["root"] is False
+    current = _files(evidence)["kubelet-client-current.pem"]
+    assert (current["certificates"], current["has_key"]) == (None, None)
+    assert evidence["pki"]["writable"] is None
+    reasons = {entry["subject"]: entry["reason"] for entry in evidence["not_seen"]}
+    assert reasons["kubeconfig.user"] == "not_permitted"
+    assert reasons["pki.writable"] == "not_permitted"
