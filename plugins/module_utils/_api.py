@@ -13,6 +13,7 @@ time than the request for thousands of objects, and raise on values that no sche
 from __future__ import annotations
 
 import dataclasses
+import http.client
 import json
 import socket
 import ssl
@@ -30,6 +31,7 @@ try:
     import urllib3
     from kubernetes import client
     from urllib3 import exceptions as http_errors
+    from urllib3._collections import HTTPHeaderDict  # its public name is urllib3 2's
 except ImportError:
     URLLIB3_IMPORT_ERROR = traceback.format_exc()
 else:
@@ -88,7 +90,7 @@ class Api:
         self._misses = 0
         self._clock = clock
         self._pool = client.ApiClient(access.configuration).rest_client.pool_manager
-        self._headers = urllib3.HTTPHeaderDict({"Accept": "application/json", "User-Agent": "kubecare.kubelet_certs"})
+        self._headers = HTTPHeaderDict({"Accept": "application/json", "User-Agent": "kubecare.kubelet_certs"})
         for name, value in access.headers:
             self._headers.add(name, value)
 
@@ -142,7 +144,7 @@ class Api:
             content = _read(response, deadline, self.timeout)
         except ApiError:
             raise
-        except (http_errors.HTTPError, OSError, ValueError) as error:
+        except (http_errors.HTTPError, http.client.HTTPException, OSError, ValueError) as error:
             raise self._missed(error) from error
         self._misses = 0
         answer = Answer(response.status, response.headers, content, sent, received)
@@ -206,8 +208,8 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 
 def _read(response: t.Any, deadline: float, timeout: float) -> bytes:
-    """The body. ``read1`` gives what is there, so that a trickle cannot outlast the deadline."""
-    read = getattr(response, "read1", response.read)
+    """The body. ``read1`` gives what is there, so that a trickle cannot outlast the deadline; urllib3 1 has it only underneath."""
+    read = getattr(response, "read1", None) or response._original_response.read1
     parts: list[bytes] = []
     size = 0
     try:
