@@ -25,7 +25,7 @@ _KEYS = (
     "control_plane", "log", "serving", "network",
 )  # fmt: skip
 _STAGE_OF = {
-    "node": "clock", "process": "kubelet", "unit": "kubelet", "kubeconfig": "kubeconfig", "config": "config", "pki": "pki", "file": "pki",
+    "node": "root", "process": "kubelet", "unit": "kubelet", "kubeconfig": "kubeconfig", "config": "config", "pki": "pki", "file": "pki",
     "bootstrap": "bootstrap_kubeconfig", "client_ca": "client_ca_file", "manifest": "control_plane", "ca_file": "control_plane",
     "log": "log", "serving": "serving", "network": "network",
 }  # fmt: skip

@@ -1,0 +1,140 @@
+# Copyright (c) 2026, the kubecare founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The action plugin in real plays: over a local connection, and to hosts that cannot be probed."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+import typing as t
+
+import pytest
+import yaml
+from ansible_collections.kubecare.kubelet_certs.plugins.action.node_probe import (
+    ARGUMENT_SPEC,
+    NoAnswerInTimeError,
+    _deadline,
+    _reason,
+)
+from ansible_collections.kubecare.kubelet_certs.plugins.modules import node_probe
+
+
+def _play(folder: pathlib.Path, hosts: dict[str, dict[str, t.Any]], options: dict[str, t.Any], *arguments: str) -> dict[str, t.Any]:
+    """Runs the action on hosts; host → result. The play must not fail."""
+    (folder / "inventory.yml").write_text(yaml.safe_dump({"all": {"hosts": hosts}}))
+    tasks = [{"kubecare.kubelet_certs.node_probe": options}]
+    (folder / "play.yml").write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
+    environment = {
+        **os.environ,
+        "ANSIBLE_HOME": str(folder / "home"),
+        "ANSIBLE_LOCAL_TEMP": str(folder / "home" / "tmp"),
+        "ANSIBLE_STDOUT_CALLBACK": "default",
+        "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
+        "ANSIBLE_FORCE_COLOR": "0",
+        "ANSIBLE_NOCOLOR": "1",
+    }
+    import ansible_collections.kubecare.kubelet_certs as collection
+
+    root = pathlib.Path(next(iter(collection.__path__))).parents[2]
+    environment.setdefault("ANSIBLE_COLLECTIONS_PATH", str(root))
+    command = [sys.executable, "-m", "ansible.cli.playbook", "-i", "inventory.yml", "play.yml", "-v", *arguments]
+    done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout
+    results = {}
+    for host in hosts:
+        start = done.stdout.index(f"ok: [{host}] => ") + len(f"ok: [{host}] => ")
+        results[host] = json.JSONDecoder().raw_decode(done.stdout[start:])[0]
+    return results
+
+
+@pytest.mark.parametrize("arguments", [(), ("--check",)])
+def test_writes_evidence_of_this_machine(tmp_path: pathlib.Path, arguments: tuple[str, ...]) -> None:
+    options = {"dest": str(tmp_path / "run"), "api_probe": False, "log_since_seconds": 60}
+    hosts: dict[str, dict[str, t.Any]] = {"here": {"ansible_connection": "local"}, "../up": {"ansible_connection": "local"}}
+    results = _play(tmp_path, hosts, options, *arguments)
+    assert results["here"]["changed"] is False
+    assert results["here"]["reachable"] is True
+    assert "evidence" not in results["here"]
+    path = pathlib.Path(results["here"]["dest"])
+    assert path == tmp_path / "run" / "nodes" / "here.json"
+    assert path.stat().st_mode & 0o777 == 0o600
+    evidence = json.loads(path.read_text())
+    assert evidence["inventory_hostname"] == "here"
+    assert evidence["hostname"] == os.uname().nodename
+    assert evidence["root"] is (os.geteuid() == 0)
+    assert evidence["clock"]["offset_seconds"] in (-1, 0, 1)
+    assert sorted(p.name for p in (tmp_path / "run" / "nodes").iterdir()) == sorted(
+        pathlib.Path(result["dest"]).name for result in results.values()
+    )
+
+
+def test_returns_evidence_without_dest(tmp_path: pathlib.Path) -> None:
+    result = _play(tmp_path, {"here": {"ansible_connection": "local"}}, {"api_probe": False})["here"]
+    assert "dest" not in result
+    assert result["evidence"]["not_seen"] == result["not_seen"]
+
+
+def test_hosts_that_cannot_be_probed(tmp_path: pathlib.Path) -> None:
+    ssh = {"ansible_connection": "ssh", "ansible_port": 1, "ansible_ssh_common_args": "-F /dev/null"}
+    local = {"ansible_connection": "local", "ansible_become": True, "ansible_become_user": "nobody"}
+    tool = tmp_path / "sudo"
+    tool.write_text("#!/bin/sh\necho 'sudo: a password is required for hunter2pw' >&2\nexit 1\n")
+    tool.chmod(0o755)
+    hosts = {
+        "refused": {**ssh, "ansible_host": "127.0.0.1"},
+        "unknown": {**ssh, "ansible_host": "no-such-name.invalid"},
+        "sudo": {**local, "ansible_become_exe": str(tool), "ansible_become_flags": ""},
+        "no_sudo": {**local, "ansible_become_exe": "/no/such/sudo", "ansible_become_flags": ""},
+        "fine": {"ansible_connection": "local"},
+    }
+    results = _play(tmp_path, hosts, {"dest": str(tmp_path / "run"), "api_probe": False})
+    assert results["fine"]["reachable"] is True
+    for host, reason in {"refused": "unreachable", "unknown": "unreachable", "sudo": "not_permitted", "no_sudo": None}.items():
+        assert results[host]["reachable"] is False
+        (entry,) = results[host]["not_seen"]
+        assert entry["subject"] == "node"
+        assert entry["message"]
+        assert reason in (None, entry["reason"])
+        assert json.loads((tmp_path / "run" / "nodes" / f"{host}.json").read_text())["reachable"] is False
+
+
+def test_the_deadline_rings_and_gives_back_the_alarm() -> None:
+    rung: list[int] = []
+    before = signal.signal(signal.SIGALRM, lambda *_arguments: rung.append(1))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 1.6)
+        with pytest.raises(NoAnswerInTimeError), _deadline(1):
+            time.sleep(5)
+        assert not rung
+        time.sleep(1.2)
+        assert rung == [1]
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ("Failed to connect to the host via ssh: ssh: connect to host h port 22: Connection timed out", "timeout"),
+        ("root@h: Permission denied (publickey,password).", "unauthorized"),
+        ("Incorrect sudo password", "not_permitted"),
+        ("ssh: connect to host h port 22: Connection refused", "unreachable"),
+    ],
+)
+def test_reason(message: str, reason: str) -> None:
+    assert _reason(message, "unreachable") == reason
+
+
+def test_the_documentation_is_of_the_same_options() -> None:
+    documented = yaml.safe_load(node_probe.DOCUMENTATION)["options"]
+    assert {name: (option["type"], option.get("default")) for name, option in documented.items()} == {
+        name: (option["type"], option.get("default")) for name, option in ARGUMENT_SPEC.items()
+    }
