@@ -38,30 +38,12 @@ KUBERNETES_REQUIREMENT = "kubernetes >= 29.0.0"
 Params = dict[str, t.Any]
 
 
-class HiddenDict(dict[str, t.Any]):
-    """A kubeconfig given as a dictionary: it holds credentials, so it shows nothing of itself in logs."""
-
-    def __repr__(self) -> str:
-        return "<kubeconfig>"
-
-    __str__ = __repr__
-
-
-def kubeconfig_value(value: t.Any) -> t.Any:
-    """The type of the option ``kubeconfig``: a path or a dictionary. Raises TypeError for anything else."""
-    if isinstance(value, dict):
-        return HiddenDict(value)
-    if isinstance(value, str):
-        return os.path.expanduser(os.path.expandvars(value))
-    raise TypeError(f"a path or a dictionary is wanted, not {type(value).__name__}")
-
-
 def _option(variable: str, **more: t.Any) -> Params:
     return {"fallback": (env_fallback, [f"K8S_AUTH_{variable}"]), **more}
 
 
 AUTH_ARGUMENTS: Params = {
-    "kubeconfig": _option("KUBECONFIG", type=kubeconfig_value),
+    "kubeconfig": _option("KUBECONFIG", type="raw"),
     "context": _option("CONTEXT", type="str"),
     "host": _option("HOST", type="str"),
     "api_key": _option("API_KEY", type="str", no_log=True),
@@ -145,6 +127,8 @@ class _Heard(logging.Handler):
 
 def _load(params: Params, configuration: t.Any, temporary: str) -> None:
     kubeconfig, origin = params.get("kubeconfig"), "option kubeconfig"
+    if not isinstance(kubeconfig, (str, dict, type(None))):
+        raise ConfigurationMistake(f"{origin}: a path or a dictionary is wanted, not {type(kubeconfig).__name__}")
     credentials = params.get("api_key") or params.get("client_cert") or params.get("username")
     if not kubeconfig and not params.get("context") and params.get("host") and credentials:
         return
@@ -159,8 +143,9 @@ def _load(params: Params, configuration: t.Any, temporary: str) -> None:
         return
     source: Params
     if isinstance(kubeconfig, dict):
-        loader, source = config.load_kube_config_from_dict, {"config_dict": dict(kubeconfig)}
+        loader, source = config.load_kube_config_from_dict, {"config_dict": kubeconfig}
     else:
+        kubeconfig = os.path.expanduser(os.path.expandvars(kubeconfig))
         _check_kubeconfig(kubeconfig, origin)
         loader, source = config.load_kube_config, {"config_file": kubeconfig}
     try:

@@ -39,14 +39,34 @@ Collector = t.Callable[[Api, Data], tuple[Data, Data]]
 Every ApiError is the collector's own to note in ``not_seen``."""
 
 
-def run(module: AnsibleModule, collect: Collector) -> t.NoReturn:
+class ClusterModule(AnsibleModule):
+    """A module that keeps a kubeconfig given as a dictionary, which holds credentials, out of the machine's log.
+
+    The option cannot be ``no_log``: its usual value is a path, which messages must be able to name.
+    """
+
+    def _log_invocation(self) -> None:
+        given = self.params["kubeconfig"]
+        self.params["kubeconfig"] = _shown(given)
+        try:
+            super()._log_invocation()
+        finally:
+            self.params["kubeconfig"] = given
+
+
+def _shown(kubeconfig: t.Any) -> str | None:
+    return kubeconfig if isinstance(kubeconfig, (str, type(None))) else "<kubeconfig>"
+
+
+def run(module: ClusterModule, collect: Collector) -> t.NoReturn:
     """Runs ``collect`` and ends the module: with the evidence, or with ``dest`` and the counts.
 
     An API server that does not answer is a finding, so the module succeeds; what the user has to correct fails it.
     """
     params = dict(module.params)
-    if isinstance(module.params["kubeconfig"], dict):
-        module.params["kubeconfig"] = "<kubeconfig>"  # so that the invocation, which is printed, holds no credentials
+    module.params["kubeconfig"] = _shown(
+        params["kubeconfig"]
+    )  # so that the invocation, which is printed, holds no credentials
     for problem, library in (
         (KUBERNETES_IMPORT_ERROR, KUBERNETES_REQUIREMENT),
         (CRYPTOGRAPHY_IMPORT_ERROR, "cryptography >= 42"),

@@ -171,9 +171,12 @@ dest:
   sample: /var/lib/kubelet-certs/runs/20261123/cluster/control_plane_info.json
 """
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._api import Api
-from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._cluster_evidence import ARGUMENTS, run
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._cluster_evidence import (
+    ARGUMENTS,
+    ClusterModule,
+    run,
+)
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._control_plane import control_plane_evidence
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._fields import Data
 
@@ -188,7 +191,7 @@ def collect(api: Api, params: Data) -> tuple[Data, Data]:
 def main() -> None:
     """Runs the module."""
     arguments = {**ARGUMENTS, "last_issued": {"type": "bool", "default": True}}
-    run(AnsibleModule(argument_spec=arguments, supports_check_mode=True), collect)
+    run(ClusterModule(argument_spec=arguments, supports_check_mode=True), collect)
 
 
 if __name__ == "__main__":

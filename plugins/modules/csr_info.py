@@ -155,9 +155,12 @@ dest:
   sample: /var/lib/kubelet-certs/runs/20261123/cluster/csr_info.json
 """
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._api import Api
-from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._cluster_evidence import ARGUMENTS, run
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._cluster_evidence import (
+    ARGUMENTS,
+    ClusterModule,
+    run,
+)
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._csrs import KUBELET_SIGNERS, csr_evidence
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._fields import Data
 
@@ -174,7 +177,7 @@ def main() -> None:
         **ARGUMENTS,
         "signer_names": {"type": "list", "elements": "str", "default": list(KUBELET_SIGNERS)},
     }
-    run(AnsibleModule(argument_spec=arguments, supports_check_mode=True), collect)
+    run(ClusterModule(argument_spec=arguments, supports_check_mode=True), collect)
 
 
 if __name__ == "__main__":

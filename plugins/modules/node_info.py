@@ -156,9 +156,12 @@ dest:
   sample: /var/lib/kubelet-certs/runs/20261123/cluster/node_info.json
 """
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._api import Api
-from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._cluster_evidence import ARGUMENTS, run
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._cluster_evidence import (
+    ARGUMENTS,
+    ClusterModule,
+    run,
+)
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._fields import Data
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._nodes import node_evidence
 
@@ -176,7 +179,7 @@ def main() -> None:
         "names": {"type": "list", "elements": "str", "default": []},
         "events": {"type": "bool", "default": True},
     }
-    run(AnsibleModule(argument_spec=arguments, supports_check_mode=True), collect)
+    run(ClusterModule(argument_spec=arguments, supports_check_mode=True), collect)
 
 
 if __name__ == "__main__":

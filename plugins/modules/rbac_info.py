@@ -168,9 +168,12 @@ dest:
   sample: /var/lib/kubelet-certs/runs/20261123/cluster/rbac_info.json
 """
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._api import Api, ApiError
-from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._cluster_evidence import ARGUMENTS, run
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._cluster_evidence import (
+    ARGUMENTS,
+    ClusterModule,
+    run,
+)
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._fields import Data, mapping, text
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._rbac import identities, rbac_evidence
 
@@ -207,7 +210,7 @@ def main() -> None:
         "bootstrap_user": {"type": "str", "default": BOOTSTRAP_USER},
         "bootstrap_groups": {"type": "list", "elements": "str", "default": BOOTSTRAP_GROUPS},
     }
-    run(AnsibleModule(argument_spec=arguments, supports_check_mode=True), collect)
+    run(ClusterModule(argument_spec=arguments, supports_check_mode=True), collect)
 
 
 if __name__ == "__main__":

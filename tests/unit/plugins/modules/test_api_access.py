@@ -190,3 +190,15 @@ def test_a_credential_plugin_that_fails_is_a_warning(run_module: t.Any, api_serv
     assert not ended.failed
     assert "Authorization" not in api_server.asked[0].headers
     assert any("exec" in json.dumps(warning) for warning in ended.result["warnings"])
+
+
+@pytest.mark.parametrize("value", [7, ["/a"], True])
+def test_a_kubeconfig_that_is_neither_path_nor_dictionary(run_module: t.Any, value: t.Any) -> None:
+    ended = run_module("node_info", kubeconfig=value)
+    assert ended.failed
+    assert ended.result["msg"].startswith("option kubeconfig: a path or a dictionary is wanted")
+
+
+def test_a_home_folder_is_understood(run_module: t.Any, api_server: t.Any, files: t.Any) -> None:
+    files("config", kubeconfig(api_server.url, token="abc"))  # the home folder of these tests is their own
+    assert run_module("csr_info", kubeconfig="~/config").result["reachable"] is True
