@@ -34,6 +34,11 @@ from parts import Log, Part, Result, run
 
 # What ruff and mypy read; the lab's code and the tools are programs of their own.
 SOURCES = ("plugins", "tests", "tools")
+# Much of the unit tests' time is waiting for shells and timeouts.
+WORKERS = ("-n", "4")
+# What the node's shell does is the same for every ansible-core.
+OF_NO_VERSION = "tests/unit/plugins/plugin_utils/probe/test_script.py"
+TEST_REQUIREMENTS = ("-r", "requirements.txt", "pytest==9.2.0", "pytest-xdist==3.8.0", "jsonschema==4.26.0")
 
 
 def _tool(log: Log, *command: str, cwd: pathlib.Path = ROOT, python_path: str = "") -> Result:
@@ -67,7 +72,7 @@ def _mypy(log: Log) -> Result:
 
 def _pytest(log: Log, folder: str) -> Result:
     """Tests by pytest, from the collection's own place so that full names import."""
-    return _tool(log, "python", "-m", "pytest", "-q", folder, cwd=live_collections() / IN_COLLECTIONS)
+    return _tool(log, "python", "-m", "pytest", "-q", *WORKERS, folder, cwd=live_collections() / IN_COLLECTIONS)
 
 
 def _ansible_lint(log: Log) -> Result:
@@ -105,14 +110,12 @@ def _versions(log: Log) -> Result:
     collections = copied_collection().parents[2]
     for core, python in wanted:
         log.write(f"--- ansible-core {core} on Python {python}\n")
-        folder = venv(
-            f"core-{core}", [f"ansible-core=={core}.*", "-r", "requirements.txt", "pytest", "jsonschema"], python
-        )
+        folder = venv(f"core-{core}", [f"ansible-core=={core}.*", *TEST_REQUIREMENTS], python)
         with tempfile.TemporaryDirectory(prefix="kubelet-certs-") as name:
             scratch = pathlib.Path(name)
             environment = ansible_environment(folder, collections, scratch / "home")
             environment["PYTHONPATH"] = str(collections)
-            command = [folder / "bin/python", "-m", "pytest", "-q", "tests/unit"]
+            command = [folder / "bin/python", "-m", "pytest", "-q", *WORKERS, f"--ignore={OF_NO_VERSION}", "tests/unit"]
             status, output = log.run(command, environment, collections / IN_COLLECTIONS)
             result = ansible_test.read_pytest(status, output)
             del environment["PYTHONPATH"]
