@@ -17,7 +17,6 @@ import typing as t
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
-
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._x509 import CRYPTOGRAPHY_IMPORT_ERROR
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._run_folder import node_file, write_json
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.matching import identity
@@ -115,9 +114,7 @@ class ActionModule(ActionBase):
             message = f"the probe did not run (status {reply.get('rc')}): {words}"
             return unreachable(host, answered_at, _reason(words, _reason_of_status(reply.get("rc"))), message)
         late = answered_at - sent_at >= options["timeout"]
-        return build_evidence(
-            answer, host, sent_at, answered_at, options["log_lines"], "timeout" if late else "error"
-        )
+        return build_evidence(answer, host, sent_at, answered_at, options["log_lines"], "timeout" if late else "error")
 
     def _harmless(self, error: Exception | str) -> str:
         """An error's text without the passwords of the connection, on one line."""

@@ -3,7 +3,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Documentation of the action plugin node_probe; the action plugin does the work."""
+"""Documentation alone: ``plugins/action/node_probe.py`` does the work, on the control node."""
 
 from __future__ import annotations
 
@@ -149,16 +149,3 @@ evidence:
   type: dict
   sample: {reachable: true, hostname: worker-7, root: true}
 """
-
-from ansible.module_utils.basic import AnsibleModule
-
-
-def main() -> None:
-    """Says that this must run as an action plugin; reached only where the action plugin was bypassed."""
-    AnsibleModule(argument_spec={}, supports_check_mode=True).fail_json(
-        msg="kubecare.kubelet_certs.node_probe is an action plugin and cannot run as a module"
-    )
-
-
-if __name__ == "__main__":
-    main()

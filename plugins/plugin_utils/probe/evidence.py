@@ -81,19 +81,17 @@ def build_evidence(answer: Answer, host: str, sent_at: float, answered_at: float
     evidence["client_ca_file"] = files.client_ca(answer.first("client_ca"), missing)
     evidence["control_plane"] = files.control_plane(answer, missing)
     evidence["log"] = log(answer.first("log"), log_lines, now)
+    denied = any(entry["subject"] == "log" for entry in not_seen)
     if evidence["log"] is not None and evidence["log"]["source"] == "none":
         missing("log.lines", "not_found", "neither a journal nor a log file of the kubelet was found")
-    elif evidence["log"] is not None and evidence["log"]["lines"] is None:
-        if not any(entry["subject"] == "log" for entry in not_seen):
-            missing(
-                "log.lines", "timeout", "the log could not be read to the end in time; counts are of the newest lines"
-            )
+    elif evidence["log"] is not None and evidence["log"]["lines"] is None and not denied:
+        missing("log.lines", "timeout", "the log could not be read to the end in time; counts are of the newest lines")
     evidence["serving"] = serving(answer.first("serving"))
     unit = (evidence["kubelet"] or {}).get("unit") or {}
     evidence["network"] = network(
         answer.first("network"), evidence["kubeconfig"], answer.first("kubeconfig"), unit.get("proxies") or {}, missing
     )
-    if any(entry["subject"] == "log" for entry in not_seen):
+    if denied:
         evidence["log"] = None
     if not answer.finished:
         _forget_cut(answer, evidence, not_seen, why_cut)

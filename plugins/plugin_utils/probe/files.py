@@ -224,10 +224,10 @@ def config(section: Section | None, flags: dict[str, str] | None, missing: Missi
         if value in (None, "", "null", "~"):
             unset.append(key)
         elif key in ("rotate_certificates", "server_tls_bootstrap"):
-            result[key] = _BOOLEANS.get(t.cast(str, value))
+            result[key] = _BOOLEANS.get(value)
             if result[key] is None:
                 missing(f"config.{key}", "malformed", f"{name} is neither true nor false")
-        elif t.cast(str, value).startswith(_FLOW):
+        elif value.startswith(_FLOW):
             missing(f"config.{key}", "unsupported", f"{name} is written in a form that the probe does not read")
         else:
             result[key] = value

@@ -78,9 +78,7 @@ def network(
     host = section.one("host") or ""
     connect, connect_error, tls, tls_error = connection(section)
     resolved = {True: section.all("address"), False: [], None: None}[section.yes("resolved")]
-    if resolved is None and connect == "ok":
-        resolved = []
-    elif resolved is None and _UNRESOLVED.search(connect_error or ""):
+    if (resolved is None and connect == "ok") or (resolved is None and _UNRESOLVED.search(connect_error or "")):
         resolved = []
     result: Data = {
         "host": host,

@@ -89,7 +89,7 @@ def build_script(nonce: str, settings: t.Mapping[str, str | int]) -> bytes:
             raise ValueError(f"{name} holds a line break or a NUL")
         head.append(f"{name}={shlex.quote(str(value))}\n")
     parts = sorted(name for name in os.listdir(_SCRIPT_FOLDER) if name.endswith(".sh"))
-    body = []
+    body: list[str] = []
     for name in parts:
         with open(os.path.join(_SCRIPT_FOLDER, name), encoding="utf-8") as stream:
             body.extend(line for line in stream if not line.startswith("#"))

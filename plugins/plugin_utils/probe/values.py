@@ -63,9 +63,9 @@ def log_time(text: str, now: datetime) -> str | None:
         found = _KLOG.match(text) or _SYSLOG.match(text)
         if not found:
             return format_time(parse_time(text))
-        month, *rest = found.groups()
+        month, day, hour, minute, second = found.groups()
         number = int(month) if month.isdigit() else _MONTHS.index(month) + 1
-        moment = datetime(now.year, number, *(int(part) for part in rest), tzinfo=timezone.utc)
+        moment = datetime(now.year, number, int(day), int(hour), int(minute), int(second), tzinfo=timezone.utc)
         return format_time(moment.replace(year=now.year - 1) if moment > now + timedelta(days=1) else moment)
     except (ValueError, IndexError):
         return None

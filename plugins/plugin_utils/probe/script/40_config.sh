@@ -142,7 +142,7 @@ config_section() { # leaves the values in CONFIG
   [ -f "$CONFIG_FILE" ] && [ -r "$CONFIG_FILE" ] && CONFIG=$(head_of "$CONFIG_FILE" | tr -d '\000' | awk "$CONFIG_AWK")
   folder=$(flag config-dir)
   for file in "$folder"/*.conf; do
-    [ -n "$folder" ] && [ -f "$file" ] || continue
+    if [ -z "$folder" ] || [ ! -f "$file" ]; then continue; fi
     say drop_in "$file"
     if [ -r "$file" ]; then
       CONFIG="$CONFIG$NL$(head_of "$file" | tr -d '\000' | awk "$CONFIG_AWK")"

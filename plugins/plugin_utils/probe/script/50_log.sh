@@ -58,7 +58,7 @@ log_section() {
     return
   fi
   for file in "$(flag log-file)" "$KCP_LOG_FILE" /var/log/kubelet.log /var/log/kubernetes/kubelet.log /var/log/messages /var/log/syslog; do
-    [ -n "$file" ] && [ -f "$file" ] || continue
+    if [ -z "$file" ] || [ ! -f "$file" ]; then continue; fi
     open log "file $file"
     if [ ! -r "$file" ]; then
       missing log not_permitted "$file cannot be read"

@@ -26,7 +26,9 @@ from ansible_collections.kubecare.kubelet_certs.plugins.action.node_probe import
 from ansible_collections.kubecare.kubelet_certs.plugins.modules import node_probe
 
 
-def _play(folder: pathlib.Path, hosts: dict[str, dict[str, t.Any]], options: dict[str, t.Any], *arguments: str) -> dict[str, t.Any]:
+def _play(
+    folder: pathlib.Path, hosts: dict[str, dict[str, t.Any]], options: dict[str, t.Any], *arguments: str
+) -> dict[str, t.Any]:
     """Runs the action on hosts; host → result. The play must not fail."""
     (folder / "inventory.yml").write_text(yaml.safe_dump({"all": {"hosts": hosts}}))
     tasks = [{"kubecare.kubelet_certs.node_probe": options}]
@@ -45,7 +47,16 @@ def _play(folder: pathlib.Path, hosts: dict[str, dict[str, t.Any]], options: dic
     root = pathlib.Path(next(iter(collection.__path__))).parents[2]
     environment.setdefault("ANSIBLE_COLLECTIONS_PATH", str(root))
     command = [sys.executable, "-m", "ansible.cli.playbook", "-i", "inventory.yml", "play.yml", "-v", *arguments]
-    done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=120)
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stdout
     results = {}
     for host in hosts:
@@ -57,7 +68,10 @@ def _play(folder: pathlib.Path, hosts: dict[str, dict[str, t.Any]], options: dic
 @pytest.mark.parametrize("arguments", [(), ("--check",)])
 def test_writes_evidence_of_this_machine(tmp_path: pathlib.Path, arguments: tuple[str, ...]) -> None:
     options = {"dest": str(tmp_path / "run"), "api_probe": False, "log_since_seconds": 60}
-    hosts: dict[str, dict[str, t.Any]] = {"here": {"ansible_connection": "local"}, "../up": {"ansible_connection": "local"}}
+    hosts: dict[str, dict[str, t.Any]] = {
+        "here": {"ansible_connection": "local"},
+        "../up": {"ansible_connection": "local"},
+    }
     results = _play(tmp_path, hosts, options, *arguments)
     assert results["here"]["changed"] is False
     assert results["here"]["reachable"] is True
@@ -96,7 +110,12 @@ def test_hosts_that_cannot_be_probed(tmp_path: pathlib.Path) -> None:
     }
     results = _play(tmp_path, hosts, {"dest": str(tmp_path / "run"), "api_probe": False})
     assert results["fine"]["reachable"] is True
-    for host, reason in {"refused": "unreachable", "unknown": "unreachable", "sudo": "not_permitted", "no_sudo": None}.items():
+    for host, reason in {
+        "refused": "unreachable",
+        "unknown": "unreachable",
+        "sudo": "not_permitted",
+        "no_sudo": None,
+    }.items():
         assert results[host]["reachable"] is False
         (entry,) = results[host]["not_seen"]
         assert entry["subject"] == "node"

@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+# ruff: noqa: E501  the lines are as the kubelet writes them
 """Which line of which version of the kubelet means what."""
 
 from __future__ import annotations

@@ -26,11 +26,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 NONCE = "0123456789abcdef01234567"
-SHELLS = [
-    shell
-    for shell in (["sh"], ["dash"], ["bash", "--posix"], ["busybox", "sh"])
-    if shutil.which(shell[0]) is not None
-]
+_INSTALLED = {
+    os.path.realpath(found): [found, *words]
+    for name, *words in (["sh"], ["dash"], ["bash", "--posix"], ["busybox", "sh"])
+    if (found := shutil.which(name)) is not None
+}
+SHELLS = list(_INSTALLED.values())
+TOOLS = [shell for shell in SHELLS if shell[1:] != ["--posix"]]
+"""The shells that differ in awk, sed and the like: Debian's busybox takes its own, the others share the machine's."""
 
 
 class Pair(t.NamedTuple):
@@ -49,7 +52,12 @@ class Authority:
         self.pair = self._sign(self._name, self._key, 0, 3650, None, ca=True)
 
     def issue(
-        self, common_name: str, organization: str | None = None, start: int = -1, end: int = 365, address: str | None = None
+        self,
+        common_name: str,
+        organization: str | None = None,
+        start: int = -1,
+        end: int = 365,
+        address: str | None = None,
     ) -> Pair:
         """A leaf, valid from ``start`` to ``end`` (days from now)."""
         names = [x509.NameAttribute(NameOID.COMMON_NAME, common_name)]
@@ -91,9 +99,7 @@ class Node:
 
     def __init__(self, root: pathlib.Path, authority: Authority) -> None:
         self.root, self.authority = root, authority
-        self.bin, self.pki, self.proc, self.manifests = (
-            root / name for name in ("bin", "pki", "proc", "manifests")
-        )
+        self.bin, self.pki, self.proc, self.manifests = (root / name for name in ("bin", "pki", "proc", "manifests"))
         for folder in (self.bin, self.pki, self.proc / "812", self.manifests):
             folder.mkdir(parents=True)
         self.kubeconfig, self.config = root / "kubelet.conf", root / "config.yaml"
@@ -185,7 +191,13 @@ def node(tmp_path: pathlib.Path, authority: Authority) -> Node:
     return Node(tmp_path, authority)
 
 
-@pytest.fixture(params=SHELLS, ids=lambda shell: shell[0])
+@pytest.fixture(params=TOOLS, ids=lambda shell: os.path.basename(shell[0]))
+def tools(request: pytest.FixtureRequest) -> list[str]:
+    """A shell for each set of tools that this machine has."""
+    return t.cast("list[str]", request.param)
+
+
+@pytest.fixture(params=SHELLS, ids=lambda shell: os.path.basename(shell[0]))
 def shell(request: pytest.FixtureRequest) -> list[str]:
     """Each POSIX shell that this machine has."""
     return t.cast("list[str]", request.param)

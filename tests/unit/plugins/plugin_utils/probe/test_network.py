@@ -30,7 +30,9 @@ _OPENSSL = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs ope
 
 
 @contextlib.contextmanager
-def _api_server(folder: pathlib.Path, pair: Pair, authority: Authority, status: int = 201) -> t.Iterator[tuple[int, list[str]]]:
+def _api_server(
+    folder: pathlib.Path, pair: Pair, authority: Authority, status: int = 201
+) -> t.Iterator[tuple[int, list[str]]]:
     """Answers a SelfSubjectReview with the common name of the certificate presented; yields the port and the names that asked."""
     asked: list[str] = []
 
@@ -87,7 +89,9 @@ def test_the_api_server_names_the_node(node: Node, shell: list[str], authority: 
     with _api_server(node.root, authority.issue("kube-apiserver", address="127.0.0.1"), authority) as (port, asked):
         _toward(node, port)
         if embedded:
-            node.write_kubeconfig(f"client-certificate-data: {b64(node.leaf.certificate)}\nclient-key-data: {b64(node.leaf.key)}")
+            node.write_kubeconfig(
+                f"client-certificate-data: {b64(node.leaf.certificate)}\nclient-key-data: {b64(node.leaf.key)}"
+            )
         network = node.probe(shell)["network"]
     assert (network["connect"], network["tls"], network["resolved"]) == ("ok", "ok", ["127.0.0.1"])
     assert (network["server_trusted"], network["server_name_matches"]) == (True, True)
@@ -97,10 +101,10 @@ def test_the_api_server_names_the_node(node: Node, shell: list[str], authority: 
 
 
 @_OPENSSL
-def test_the_api_server_refuses(node: Node, shell: list[str], authority: Authority) -> None:
+def test_the_api_server_refuses(node: Node, tools: list[str], authority: Authority) -> None:
     with _api_server(node.root, authority.issue("api", address="127.0.0.1"), authority, 401) as (port, _asked):
         _toward(node, port)
-        network = node.probe(shell)["network"]
+        network = node.probe(tools)["network"]
     assert network["authentication"]["http_status"] == 401
     assert network["authentication"]["username"] is None
     assert network["authentication"]["message"].startswith("no ")
@@ -108,7 +112,9 @@ def test_the_api_server_refuses(node: Node, shell: list[str], authority: Authori
 
 @_OPENSSL
 @pytest.mark.parametrize("case", ["another CA", "another address", "expired"])
-def test_a_server_that_cannot_be_trusted_is_asked_nothing(node: Node, shell: list[str], authority: Authority, case: str) -> None:
+def test_a_server_that_cannot_be_trusted_is_asked_nothing(
+    node: Node, tools: list[str], authority: Authority, case: str
+) -> None:
     from conftest import Authority as NewAuthority
 
     issuer = NewAuthority("kubernetes") if case == "another CA" else authority
@@ -116,7 +122,7 @@ def test_a_server_that_cannot_be_trusted_is_asked_nothing(node: Node, shell: lis
     pair = issuer.issue("api", address=address, start=-9, end=-1 if case == "expired" else 9)
     with _api_server(node.root, pair, authority) as (port, asked):
         _toward(node, port)
-        evidence = node.probe(shell)
+        evidence = node.probe(tools)
     network = evidence["network"]
     assert asked == []
     assert network["authentication"] is None
@@ -126,26 +132,30 @@ def test_a_server_that_cannot_be_trusted_is_asked_nothing(node: Node, shell: lis
 
 
 @_OPENSSL
-def test_nobody_listens(node: Node, shell: list[str]) -> None:
+def test_nobody_listens(node: Node, tools: list[str]) -> None:
     _toward(node, 1)
-    network = node.probe(shell)["network"]
+    network = node.probe(tools)["network"]
     assert (network["connect"], network["tls"], network["server_certificates"]) == ("refused", None, None)
 
 
 @_OPENSSL
 @pytest.mark.skipif(shutil.which("getent") is None, reason="needs getent")
-def test_a_name_that_does_not_resolve(node: Node, shell: list[str]) -> None:
+def test_a_name_that_does_not_resolve(node: Node, tools: list[str]) -> None:
     node.server = "https://no-such-name.invalid:6443"
     node.settings["KCP_API_PROBE"] = "yes"
     node.write_kubeconfig("token: x")
-    network = node.probe(shell)["network"]
+    network = node.probe(tools)["network"]
     assert network["resolved"] == []
     assert network["resolve_error"]
     assert network["connect"] in ("error", "timeout")
 
 
-_3X = "4077:error:8000006F:system library:BIO_connect:Connection refused:../crypto/bio/bio_sock2.c:117:calling connect()"
+_3X = (
+    "4077:error:8000006F:system library:BIO_connect:Connection refused:../crypto/bio/bio_sock2.c:117:calling connect()"
+)
 _1X = "1403:error:0200206F:system library:connect:Connection refused:crypto/bio/b_sock2.c:110:"
+_UNREACHABLE = "x:error:1:system library:connect:Network is unreachable:y"
+_ALERT = "4:error:0A000438:SSL routines:ssl3_read_bytes:tlsv1 alert internal error:x:SSL alert number 80"
 
 
 @pytest.mark.parametrize(
@@ -155,7 +165,7 @@ _1X = "1403:error:0200206F:system library:connect:Connection refused:crypto/bio/
         ({"status": ["1"], "trouble": [_3X, "connect:errno=111"]}, ("refused", None, "BIO_connect: Connection refused; connect:errno=111")),
         ({"status": ["1"], "trouble": [_1X, "connect:errno=111"]}, ("refused", None, "connect: Connection refused; connect:errno=111")),
         ({"status": ["1"], "trouble": ["connect:errno=113"]}, ("unreachable", None, "connect:errno=113")),
-        ({"status": ["1"], "trouble": ["x:error:1:system library:connect:Network is unreachable:y"]}, ("unreachable", None, "x:error:1:system library:connect:Network is unreachable:y")),
+        ({"status": ["1"], "trouble": [_UNREACHABLE]}, ("unreachable", None, _UNREACHABLE)),
         ({"status": ["1"], "trouble": ["connect:errno=110"]}, ("timeout", None, "connect:errno=110")),
         ({"status": ["124"]}, ("timeout", None, "no answer in time")),
         ({"status": ["143"]}, ("timeout", None, "no answer in time")),
@@ -163,7 +173,7 @@ _1X = "1403:error:0200206F:system library:connect:Connection refused:crypto/bio/
         ({"status": ["124"], "connected": ["yes"]}, ("ok", "failed", None)),
         ({"status": ["1"], "connected": ["yes"], "trouble": ["write:errno=104"]}, ("ok", "failed", None)),
         ({"status": ["0"], "connected": ["yes"], "cert": ["MII"]}, ("ok", "ok", None)),
-        ({"status": ["1"], "connected": ["yes"], "trouble": ["4:error:0A000438:SSL routines:ssl3_read_bytes:tlsv1 alert internal error:x:SSL alert number 80"]}, ("ok", "failed", None)),
+        ({"status": ["1"], "connected": ["yes"], "trouble": [_ALERT]}, ("ok", "failed", None)),
     ],
 )  # fmt: skip
 def test_what_openssl_says(values: dict[str, list[str]], expected: tuple[str | None, str | None, str | None]) -> None:

@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import datetime
 import json
+import pathlib
 import random
+import re
+import shutil
+import subprocess
 import typing as t
 
 import pytest
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe import protocol
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.evidence import build_evidence, unreachable
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.protocol import (
     MAX_ANSWER_CHARS,
@@ -38,8 +43,12 @@ def _evidence(text: str) -> dict[str, t.Any]:
 def test_banners_and_forged_lines_are_ignored(node: Node) -> None:
     text = node.answer()
     forged = text.replace(NONCE, "f" * 24)
-    noisy = f"We trust you have received the usual lecture\r\n{forged}\n [ node evil\n{text}logout {NONCE} [ node evil\n"
-    assert [s.name for s in read_answer(noisy, NONCE).every("node")] == [s.name for s in read_answer(text, NONCE).every("node")]
+    noisy = (
+        f"We trust you have received the usual lecture\r\n{forged}\n [ node evil\n{text}logout {NONCE} [ node evil\n"
+    )
+    assert [s.name for s in read_answer(noisy, NONCE).every("node")] == [
+        s.name for s in read_answer(text, NONCE).every("node")
+    ]
 
 
 def test_a_file_cannot_pass_for_a_line_of_the_probe(node: Node) -> None:
@@ -73,7 +82,9 @@ def test_a_cut_answer_never_says_that_a_file_is_absent(node: Node) -> None:
     cut = text[: text.index(f"{NONCE} [ file ")]
     evidence = _evidence(cut)
     assert evidence["pki"] is None
-    assert {"subject": "pki", "reason": "timeout"}.items() <= next(e for e in evidence["not_seen"] if e["subject"] == "pki").items()
+    assert {"subject": "pki", "reason": "timeout"}.items() <= next(
+        e for e in evidence["not_seen"] if e["subject"] == "pki"
+    ).items()
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -81,7 +92,9 @@ def test_damaged_answers_do_no_harm(node_answer: str, seed: int) -> None:
     dice = random.Random(seed)
     characters = list(node_answer)
     for _ in range(200):
-        characters[dice.randrange(len(characters))] = dice.choice(["\n", " ", "\x00", "\udc80", "9", "-", "é", "[", "!", "\u202e", ""])
+        characters[dice.randrange(len(characters))] = dice.choice(
+            ["\n", " ", "\x00", "\udc80", "9", "-", "é", "[", "!", "\u202e", ""]
+        )
     json.dumps(_evidence("".join(characters)))
 
 
@@ -162,3 +175,12 @@ def test_unreachable() -> None:
     assert {key for key, value in evidence.items() if value is None} == NULLABLE
     assert evidence["not_seen"] == [{"subject": "node", "reason": "timeout", "message": "no answer"}]
     assert evidence["collected_at"] == "2023-11-14T22:13:20Z"
+
+
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="needs shellcheck")
+def test_the_script_is_plain_posix_shell() -> None:
+    parts = sorted(pathlib.Path(protocol.__file__).parent.joinpath("script").glob("*.sh"))
+    whole = b"".join(part.read_bytes() for part in parts)
+    checked = subprocess.run(["shellcheck", "-s", "sh", "-"], input=whole, stdout=subprocess.PIPE, check=False)
+    assert checked.stdout.decode() == ""
+    assert not re.search(rb"<<-? *['\"]?[A-Z]", whole), "shells keep here-documents in temporary files"

@@ -59,7 +59,9 @@ def test_healthy_node_in_every_shell(node: Node, shell: list[str]) -> None:
     assert reasons["kubelet.unit"] == "error"
 
 
-def test_nothing_is_written_and_nothing_goes_on_running(node: Node, shell: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_written_and_nothing_goes_on_running(
+    node: Node, shell: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     home = node.root / "home"
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
@@ -76,7 +78,11 @@ def test_nothing_is_written_and_nothing_goes_on_running(node: Node, shell: list[
 @pytest.mark.parametrize(
     ("break_it", "expected"),
     [
-        pytest.param(lambda n: (n.pki / "kubelet-client-2026-01-02-03-04-05.pem").unlink(), {"target_exists": False}, id="dangling"),
+        pytest.param(
+            lambda n: (n.pki / "kubelet-client-2026-01-02-03-04-05.pem").unlink(),
+            {"target_exists": False},
+            id="dangling",
+        ),
         pytest.param(
             lambda n: (n.pki / "kubelet-client-2026-01-02-03-04-05.pem").write_text(""),
             {"certificates": [], "has_key": False, "size_bytes": 0},
@@ -90,17 +96,19 @@ def test_nothing_is_written_and_nothing_goes_on_running(node: Node, shell: list[
             id="another's key",
         ),
         pytest.param(
-            lambda n: (n.pki / "kubelet-client-2026-01-02-03-04-05.pem").write_text("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"),
+            lambda n: (n.pki / "kubelet-client-2026-01-02-03-04-05.pem").write_text(
+                "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+            ),
             {"has_key": False, "key_matches": None},
             id="damaged",
         ),
     ],
 )
 def test_broken_certificate_files(
-    node: Node, shell: list[str], break_it: t.Callable[[Node], object], expected: dict[str, t.Any]
+    node: Node, tools: list[str], break_it: t.Callable[[Node], object], expected: dict[str, t.Any]
 ) -> None:
     break_it(node)
-    current = _files(node.probe(shell))["kubelet-client-current.pem"]
+    current = _files(node.probe(tools))["kubelet-client-current.pem"]
     assert {key: current[key] for key in expected} == expected
 
 
@@ -121,11 +129,11 @@ def test_only_the_newest_dated_files_are_read(node: Node) -> None:
     assert evidence["pki"]["files_dropped"] == 17
 
 
-def test_no_such_files(node: Node, shell: list[str]) -> None:
+def test_no_such_files(node: Node, tools: list[str]) -> None:
     shutil.rmtree(node.pki)
     node.kubeconfig.unlink()
     node.config.unlink()
-    evidence = node.probe(shell)
+    evidence = node.probe(tools)
     assert evidence["kubeconfig"]["exists"] is False
     assert evidence["kubeconfig"]["user"] is None
     assert evidence["config"]["exists"] is False
@@ -143,11 +151,11 @@ def test_no_such_files(node: Node, shell: list[str]) -> None:
         ("{}", "none", None),
     ],
 )
-def test_kinds_of_users(node: Node, shell: list[str], user: str, kind: str, token_id: str | None) -> None:
+def test_kinds_of_users(node: Node, tools: list[str], user: str, kind: str, token_id: str | None) -> None:
     node.write_kubeconfig(user)
     if user == "{}":
         node.kubeconfig.write_text(node.kubeconfig.read_text().replace("user:\n    {}", "user: {}"))
-    seen = node.probe(shell)["kubeconfig"]["user"]
+    seen = node.probe(tools)["kubeconfig"]["user"]
     assert (seen["kind"], seen["token_id"]) == (kind, token_id)
 
 
@@ -157,7 +165,9 @@ def test_embedded_certificate_and_bootstrap_kubeconfig(node: Node, shell: list[s
     data = base64.b64encode((node.leaf.certificate + node.leaf.key).encode()).decode()
     node.write_kubeconfig(f"client-certificate-data: {data}\nclient-key-data: {data}")
     bootstrap = node.root / "bootstrap.conf"
-    node.run_kubelet(f"--kubeconfig={node.kubeconfig}", "--bootstrap-kubeconfig", str(bootstrap), f"--cert-dir={node.pki}")
+    node.run_kubelet(
+        f"--kubeconfig={node.kubeconfig}", "--bootstrap-kubeconfig", str(bootstrap), f"--cert-dir={node.pki}"
+    )
     evidence = node.probe(shell)
     user = evidence["kubeconfig"]["user"]
     assert user["kind"] == "client_certificate_data"
@@ -167,13 +177,13 @@ def test_embedded_certificate_and_bootstrap_kubeconfig(node: Node, shell: list[s
 
 
 @pytest.mark.parametrize("folded", ["|", ">-", ""])
-def test_data_over_several_lines(node: Node, shell: list[str], folded: str) -> None:
+def test_data_over_several_lines(node: Node, tools: list[str], folded: str) -> None:
     import base64
 
     data = base64.b64encode(node.leaf.certificate.encode()).decode()
     lines = "\n".join(f"  {data[at : at + 64]}" for at in range(0, len(data), 64))
     node.write_kubeconfig(f"client-certificate-data: {folded}\n{lines}\nclient-key: /nowhere")
-    user = node.probe(shell)["kubeconfig"]["user"]
+    user = node.probe(tools)["kubeconfig"]["user"]
     assert user["kind"] == "client_certificate_data"
     assert user["certificates"][0]["common_name"] == "system:node:worker-7"
     assert user["client_key"] == "/nowhere"
@@ -188,14 +198,16 @@ def test_data_over_several_lines(node: Node, shell: list[str], folded: str) -> N
         "apiVersion: v1\nusers:\n\t- name: a\n",
     ],
 )
-def test_forms_that_are_not_read_are_said(node: Node, shell: list[str], text: str) -> None:
+def test_forms_that_are_not_read_are_said(node: Node, tools: list[str], text: str) -> None:
     node.kubeconfig.write_text(text)
-    evidence = node.probe(shell)
+    evidence = node.probe(tools)
     assert evidence["kubeconfig"]["user"] is None
-    assert {"kubeconfig.user": "unsupported"}.items() <= {e["subject"]: e["reason"] for e in evidence["not_seen"]}.items()
+    assert {"kubeconfig.user": "unsupported"}.items() <= {
+        e["subject"]: e["reason"] for e in evidence["not_seen"]
+    }.items()
 
 
-def test_configuration_as_json_and_its_drop_ins(node: Node, shell: list[str]) -> None:
+def test_configuration_as_json_and_its_drop_ins(node: Node, tools: list[str]) -> None:
     node.config.write_text(
         '{\n  "kind": "KubeletConfiguration",\n  "authentication": {\n    "x509": {\n      "clientCAFile": "/ca.crt"\n    }\n  },\n'
         '  "rotateCertificates": true,\n  "serverTLSBootstrap": false\n}\n'
@@ -204,8 +216,10 @@ def test_configuration_as_json_and_its_drop_ins(node: Node, shell: list[str]) ->
     folder.mkdir()
     (folder / "10.conf").write_text("kind: KubeletConfiguration\nserverTLSBootstrap: true\n")
     (folder / "20.conf").write_text("kind: KubeletConfiguration\nRotateCertificates: false\ntlsCertFile: /tls.crt\n")
-    node.run_kubelet(f"--kubeconfig={node.kubeconfig}", f"--config={node.config}", f"--config-dir={folder}", f"--cert-dir={node.pki}")
-    config = node.probe(shell)["config"]
+    node.run_kubelet(
+        f"--kubeconfig={node.kubeconfig}", f"--config={node.config}", f"--config-dir={folder}", f"--cert-dir={node.pki}"
+    )
+    config = node.probe(tools)["config"]
     assert (config["rotate_certificates"], config["server_tls_bootstrap"]) == (True, True)
     assert (config["client_ca_file"], config["tls_cert_file"]) == ("/ca.crt", "/tls.crt")
     assert config["drop_ins"] == [f"{folder}/10.conf", f"{folder}/20.conf"]
@@ -215,7 +229,9 @@ def test_configuration_as_json_and_its_drop_ins(node: Node, shell: list[str]) ->
 def test_flags_of_the_unit_when_no_kubelet_runs(node: Node, shell: list[str]) -> None:
     shutil.rmtree(node.proc / "812")
     flags_file = node.root / "kubeadm-flags.env"
-    flags_file.write_text(f'KUBELET_KUBEADM_ARGS="--hostname-override=w7 --provider-id=aws:///secret-id --cert-dir={node.pki}"\nTOP=x\n')
+    flags_file.write_text(
+        f'KUBELET_KUBEADM_ARGS="--hostname-override=w7 --provider-id=aws:///secret-id --cert-dir={node.pki}"\nTOP=x\n'
+    )
     shown = node.root / "shown"
     shown.write_text(
         "Id=kubelet.service\nLoadState=loaded\nActiveState=activating\nSubState=auto-restart\nResult=exit-code\nUnitFileState=enabled\n"
@@ -240,24 +256,36 @@ def test_flags_of_the_unit_when_no_kubelet_runs(node: Node, shell: list[str]) ->
     }
     assert kubelet["other_flags"] == ["provider-id"]
     unit = kubelet["unit"]
-    assert (unit["sub_state"], unit["restarts"], unit["main_exit_code"], unit["main_exit_status"]) == ("auto-restart", 41, "exited", 255)
+    assert (unit["sub_state"], unit["restarts"], unit["main_exit_code"], unit["main_exit_status"]) == (
+        "auto-restart",
+        41,
+        "exited",
+        255,
+    )
     assert (unit["active_since"], unit["inactive_since"]) == ("2026-11-23T20:05:00Z", None)
     assert unit["drop_ins"] == ["/etc/a.conf", "/etc/b.conf"]
-    assert unit["environment"] == ["API_KEY", "HTTPS_PROXY", "KUBELET_KUBEADM_ARGS", "KUBELET_KUBECONFIG_ARGS", "NO_PROXY", "TOP"]
+    assert unit["environment"] == [
+        "API_KEY",
+        "HTTPS_PROXY",
+        "KUBELET_KUBEADM_ARGS",
+        "KUBELET_KUBECONFIG_ARGS",
+        "NO_PROXY",
+        "TOP",
+    ]
     assert unit["proxies"] == {"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": "10.0.0.0/8,.local"}
     text = str(evidence)
     assert "hunter2pw" not in text and "topsecret99" not in text and "secret-id" not in text
 
 
-def test_control_plane(node: Node, shell: list[str]) -> None:
+def test_control_plane(node: Node, tools: list[str]) -> None:
     ca, key = node.root / "signing.crt", node.root / "signing.key"
     ca.write_text(node.authority.pair.certificate)
     key.write_text(node.authority.issue("other").key)
     (node.manifests / "kube-controller-manager.yaml").write_text(
         "spec:\n  containers:\n  - command:\n    - kube-controller-manager\n"
-        f"    - --cluster-signing-cert-file={ca}\n    - \"--cluster-signing-key-file={key}\"\n    - --service-cluster-ip-range=10.0.0.0/8\n"
+        f'    - --cluster-signing-cert-file={ca}\n    - "--cluster-signing-key-file={key}"\n    - --service-cluster-ip-range=10.0.0.0/8\n'
     )
-    control = node.probe(shell)["control_plane"]
+    control = node.probe(tools)["control_plane"]
     assert control["manifests"]["kube-controller-manager"]["flags"] == {
         "cluster-signing-cert-file": str(ca),
         "cluster-signing-key-file": str(key),
@@ -265,13 +293,16 @@ def test_control_plane(node: Node, shell: list[str]) -> None:
     entry = next(entry for entry in control["files"] if entry["path"] == str(ca))
     assert (entry["has_key"], entry["key_matches"], entry["key_path"]) == (True, False, str(key))
     key.unlink()
-    entry = next(e for e in node.probe(shell)["control_plane"]["files"] if e["path"] == str(ca))
+    entry = next(e for e in node.probe(tools)["control_plane"]["files"] if e["path"] == str(ca))
     assert (entry["has_key"], entry["key_matches"]) == (False, None)
 
 
 def test_log_is_counted_by_category_and_capped(node: Node, shell: list[str]) -> None:
     now = int(time.time())
-    lines = [f"{now - 5000 + i}.{i:06d} w7 kubelet[812]: E1123 10:00:00.{i:06d} 812 kubelet_node_status.go:1] noise {i}" for i in range(300)]
+    lines = [
+        f"{now - 5000 + i}.{i:06d} w7 kubelet[812]: E1123 10:00:00.{i:06d} 812 kubelet_node_status.go:1] noise {i}"
+        for i in range(300)
+    ]
     lines += [
         f"{now - 3000 + i}.000001 w7 kubelet[812]: E1123 11:00:00.{i:06d}     812 certificate_manager.go:596] "
         f'"Failed while requesting a signed certificate from the control plane" err="cannot create certificate signing request: Unauthorized" n={i}'
@@ -290,11 +321,13 @@ def test_log_is_counted_by_category_and_capped(node: Node, shell: list[str]) -> 
     assert seen["dropped"] == 700 - len(seen["entries"])
 
 
-def test_log_that_may_not_be_read_or_hangs(node: Node, shell: list[str]) -> None:
+def test_log_that_may_not_be_read_or_hangs(node: Node, tools: list[str]) -> None:
     node.tool("journalctl", "echo 'No journal files were opened due to insufficient permissions.' >&2; exit 1")
-    evidence = node.probe(shell)
+    evidence = node.probe(tools)
     assert evidence["log"] is None
-    assert {"subject": "log", "reason": "not_permitted"}.items() <= next(e for e in evidence["not_seen"] if e["subject"] == "log").items()
+    assert {"subject": "log", "reason": "not_permitted"}.items() <= next(
+        e for e in evidence["not_seen"] if e["subject"] == "log"
+    ).items()
 
 
 def test_a_hung_command_is_ended(node: Node) -> None:
@@ -322,7 +355,23 @@ def test_the_whole_probe_is_ended(node: Node, shell: list[str]) -> None:
 
 
 def test_a_node_without_tools(node: Node, shell: list[str]) -> None:
-    for name in ("sh", "sed", "awk", "tr", "grep", "cat", "dd", "head", "tail", "cut", "date", "id", "readlink", "sleep", "hostname"):
+    for name in (
+        "sh",
+        "sed",
+        "awk",
+        "tr",
+        "grep",
+        "cat",
+        "dd",
+        "head",
+        "tail",
+        "cut",
+        "date",
+        "id",
+        "readlink",
+        "sleep",
+        "hostname",
+    ):
         (node.bin / name).unlink(missing_ok=True)
         target = shutil.which(name)
         assert target
@@ -334,7 +383,13 @@ def test_a_node_without_tools(node: Node, shell: list[str]) -> None:
 
     script = build_script(NONCE, node.settings).splitlines(keepends=True)
     script = [b"PATH=%s\n" % os.fsencode(node.bin) if line.startswith(b"PATH=") else line for line in script]
-    done = subprocess.run([shutil.which(shell[0]) or "sh", *shell[1:]], input=b"".join(script), stdout=subprocess.PIPE, check=False, timeout=60)
+    done = subprocess.run(
+        [shutil.which(shell[0]) or "sh", *shell[1:]],
+        input=b"".join(script),
+        stdout=subprocess.PIPE,
+        check=False,
+        timeout=60,
+    )
     answer = read_answer(done.stdout.decode(), NONCE)
     assert answer.finished
     subjects = {entry["subject"]: entry["reason"] for entry in answer.not_seen}

@@ -56,7 +56,9 @@ def test_no_secret_leaves_the_node(node: Node, shell: list[str]) -> None:
     key = safe.key(node)
     for path in node.pki.iterdir():
         if not path.is_symlink():
-            path.write_text(f"{key}{node.leaf.certificate}{safe.key(node)}{safe.word()}\n{node.authority.pair.certificate}{key}")
+            path.write_text(
+                f"{key}{node.leaf.certificate}{safe.key(node)}{safe.word()}\n{node.authority.pair.certificate}{key}"
+            )
     (node.pki / "kubelet.crt").write_text(node.leaf.certificate)
     (node.pki / "kubelet.key").write_text(safe.key(node))
     (node.pki / "stray.pem").write_text(f"-----BEGIN CERTIFICATE-----\n{safe.word()}!\n{key}")
@@ -70,7 +72,9 @@ def test_no_secret_leaves_the_node(node: Node, shell: list[str]) -> None:
     )
     bootstrap = node.root / "bootstrap.conf"
     node.write_kubeconfig(f"token: {safe.token()}", bootstrap)
-    node.config.write_text(f"{node.config.read_text()}staticPodURLHeader:\n  Authorization: [{safe.word()}]\nother: {safe.word()}\n")
+    node.config.write_text(
+        f"{node.config.read_text()}staticPodURLHeader:\n  Authorization: [{safe.word()}]\nother: {safe.word()}\n"
+    )
     node.run_kubelet(
         f"--kubeconfig={node.kubeconfig}", f"--bootstrap-kubeconfig={bootstrap}", f"--config={node.config}", f"--cert-dir={node.pki}",
         f"--token={safe.word()}", "--password", safe.word(), f"--hostname-override={safe.token()}",
