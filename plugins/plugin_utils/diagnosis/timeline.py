@@ -105,6 +105,8 @@ def cluster_events(cluster: Cluster) -> list[Data]:
         for certificate in dig(info, name, "certificates") or ():
             events.append(_event(certificate.get("not_before"), "ca", f"{subject} {certificate.get('subject')} becomes valid"))
     for binding in dig(cluster.rbac_info, "bindings") or ():
+        if not binding.get("grants"):
+            continue
         changed = binding.get("last_changed") or binding.get("created")
         events.append(
             _event(changed, "rbac", f"ClusterRoleBinding {binding.get('name')} changed by {binding.get('last_manager')}")
