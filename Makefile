@@ -7,7 +7,7 @@
 PYTHON = $$(sh tools/find-python --best)
 export KUBECONFIG INVENTORY ARGS FAULT
 
-.PHONY: help diagnose check test docs format lab-up lab-down lab-diagnose lab-test clean
+.PHONY: help diagnose check test docs format lab-up lab-down lab-diagnose lab-test record clean
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -39,6 +39,9 @@ lab-diagnose: ## start the lab, break one node, diagnose it
 
 lab-test: ## the lab's matrix alone (FAULT=name for one)
 	@python=$(PYTHON) && $$python tools/run.py lab-test
+
+record: ## keep what the last lab-test collected as tests/fixtures
+	@python=$(PYTHON) && $$python tools/record.py
 
 clean: ## remove what the targets made, but not the lab
 	rm -rf .cache build

@@ -10,6 +10,7 @@ import functools
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -132,6 +133,8 @@ def _versions(log: Log) -> Result:
 
 def _lab(log: Log) -> Result:
     """The lab's matrix (``tests/lab/matrix.py``): every fault injected into a real cluster and named."""
+    kept = BUILD / "lab"
+    shutil.rmtree(kept, ignore_errors=True)
     if os.geteuid() != 0:
         return Result(skipped="the lab needs root")
     folder = developer_venv()
@@ -139,7 +142,9 @@ def _lab(log: Log) -> Result:
     results = BUILD / "lab-matrix.json"
     results.unlink(missing_ok=True)
     fault = os.environ.get("FAULT")
-    command = [folder / "bin/python", ROOT / "tests/lab/matrix.py", *([fault] if fault else [])]
+    command = [folder / "bin/python", ROOT / "tests/lab/matrix.py", "--keep", kept]
+    if fault:
+        command += ["--fault", fault]
     status = log.run(command, environment)[0]
     if not results.exists():
         return Result(passed=0, failed=1)
@@ -182,8 +187,8 @@ def test_parts() -> list[Part]:
             shown=True,
         ),
         Part("ansible-core versions", _versions, shown=True),
-        Part("recorded evidence", lambda log: _pytest(log, "tests/recorded")),
         Part("lab", _lab, shown=True),
+        Part("recorded evidence", lambda log: _pytest(log, "tests/recorded")),
     ]
 
 
