@@ -16,7 +16,6 @@ import time
 
 from common import BUILD, CACHE, EXAMPLE_EVIDENCE, NAME, ROOT, ansible_environment, live_collections, user_venv
 
-
 # For the example nothing but this machine is asked: no inventory is missed, and nothing is left in the home folder.
 OFFLINE = {
     "ANSIBLE_HOME": str(CACHE / "home/.ansible"),
