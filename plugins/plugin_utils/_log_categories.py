@@ -50,7 +50,8 @@ CATEGORIES: t.Final[dict[str, Category]] = {
         r"certificate signing request( \S+)? (is|was) denied", "the certificate signing request was denied"
     ),
     "csr_failed": _category(
-        r"certificate signing request( \S+)? (has )?failed, reason", "the signer refused the certificate signing request"
+        r"certificate signing request( \S+)? (has )?failed, reason",
+        "the signer refused the certificate signing request",
     ),
     "store_failed": _category(
         r"unable to store the new cert/key pair|could not create directory \S+ to store certificates"
@@ -60,7 +61,8 @@ CATEGORIES: t.Final[dict[str, Category]] = {
         "the new certificate could not be written",
     ),
     "backoff": _category(
-        r"reached backoff limit, still unable to rotate", "rotation failed several times and is tried again with a pause"
+        r"reached backoff limit, still unable to rotate",
+        "rotation failed several times and is tried again with a pause",
     ),
     "no_valid_certificate": _category(
         r"no valid client certificate is found|since a valid client cert was found|no valid client certificate",
@@ -87,7 +89,9 @@ CATEGORIES: t.Final[dict[str, Category]] = {
         r"\bis forbidden\b|\bforbidden: user\b|\bcannot (get|list|watch|create|update|patch|delete) resource",
         "the API server refuses the act (403)",
     ),
-    "anonymous": _category(r"system:anonymous", "the kubelet was taken for an anonymous user: it presented no certificate"),
+    "anonymous": _category(
+        r"system:anonymous", "the kubelet was taken for an anonymous user: it presented no certificate"
+    ),
     "name_unresolved": _category(
         r"no such host|server misbehaving|temporary failure in name resolution|lookup \S+.*i/o timeout",
         "a name does not resolve",
@@ -129,7 +133,8 @@ CATEGORIES: t.Final[dict[str, Category]] = {
         "the kubelet may not read or write one of its certificate files",
     ),
     "key_mismatch": _category(
-        r"private key does not match public key|failed to find any PEM data", "a certificate file is damaged or holds another's key"
+        r"private key does not match public key|failed to find any PEM data",
+        "a certificate file is damaged or holds another's key",
     ),
     "not_a_symlink": _category(
         r"expected \S+ to be a symlink but it is a file", "a file stands where the kubelet keeps a symbolic link"
