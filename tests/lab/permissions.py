@@ -88,7 +88,11 @@ def main() -> int:
             apply(state, objects)
             found = gaps(state)
             # A list that fails takes what is read from it with it: more gaps of the same kind may follow.
-            good = found == expected if not expected else expected.items() <= found.items() and set(found.values()) == {"forbidden"}
+            good = (
+                found == expected
+                if not expected
+                else expected.items() <= found.items() and set(found.values()) == {"forbidden"}
+            )
             failed += not good
             print(f"{'ok  ' if good else 'FAIL'} {name}: not seen {found or 'nothing'}", flush=True)
     finally:

@@ -81,7 +81,7 @@ class Api:
         content = answer.read()
         if answer.status >= 300:
             raise ValueError(f"{method} {path}: {answer.status} {content[:200]!r}")
-        return t.cast(Json, json.loads(content))
+        return t.cast("Json", json.loads(content))
 
 
 def approve(api: Api, state: pathlib.Path, machines: t.Sequence[Machine]) -> None:

@@ -51,11 +51,17 @@ ever_log() {
     on "$1" journalctl --quiet --no-pager --output=cat --unit=kubelet --since=-2min | grep -E -- "$2" >/dev/null
 }
 
-# csr MACHINE SIGNER STATE: a request for that node is in that state: Pending, Approved, Denied or Issued.
+# csr MACHINE SIGNER STATE [SECONDS]: a request for that node is in that state: Pending, Approved, Denied or Issued; and was
+# made so many seconds ago, for what is a fault only once it lasts.
 csr() {
-    # shellcheck disable=SC2016
-    kubectl get csr -o go-template='{{range .items}}{{.spec.username}} {{.spec.signerName}} {{if .status.certificate}}Issued{{else if .status.conditions}}{{range .status.conditions}}{{.type}}{{end}}{{else}}Pending{{end}}
-{{end}}' | grep -E "^(system:node:$1|system:bootstrap:[a-z0-9]{6}) $2 $3\$" >/dev/null
+    local template before
+    before=$(date -u -d "-${4:-0} seconds" +%FT%TZ)
+    template='{{range .items}}{{.metadata.creationTimestamp}} {{.spec.username}} {{.spec.signerName}} '
+    template+='{{if .status.certificate}}Issued{{else if .status.conditions}}{{range .status.conditions}}{{.type}}{{end}}'
+    template+='{{else}}Pending{{end}}{{"\n"}}{{end}}'
+    kubectl get csr -o go-template="$template" |
+        awk -v node="^(system:node:$1|system:bootstrap:[a-z0-9]+)$" -v signer="$2" -v state="$3" -v before="$before" \
+            '$1 <= before && $2 ~ node && $3 == signer && $4 == state { found = 1 } END { exit !found }'
 }
 
 # component_running NAME: a process of that name runs on the control plane.

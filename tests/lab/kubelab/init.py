@@ -56,7 +56,8 @@ def main(state: pathlib.Path) -> t.NoReturn:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: os._exit(0))
     plan = Plan.load(state)
-    private_mounts([state, settings.cache_root()])
+    ours = [pathlib.Path(sys.prefix), pathlib.Path(sys.base_prefix), settings.LAB_DIRECTORY]
+    private_mounts([state, settings.cache_root(), *ours])
     network(plan.machines)
     helper = subprocess.Popen(
         [sys.executable, str(settings.ENTRY_POINT), "_helper", str(state)], stdin=subprocess.DEVNULL
@@ -73,7 +74,7 @@ def main(state: pathlib.Path) -> t.NoReturn:
 
 def private_mounts(kept: t.Sequence[pathlib.Path]) -> None:
     """Put empty file systems over /run and /tmp, so that nothing is left there; ``kept`` folders stay visible."""
-    descriptors = [(path, os.open(path, os.O_PATH | os.O_DIRECTORY)) for path in kept]
+    descriptors = [(path, os.open(path, os.O_PATH | os.O_DIRECTORY)) for path in sorted(kept)]
     for directory in ("/run", "/tmp"):
         run("mount", "-t", "tmpfs", "-o", "mode=1777" if directory == "/tmp" else "mode=755", "tmpfs", directory)
     for path, descriptor in descriptors:
