@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""``make record``: keeps the evidence that the last ``make lab-test`` collected as fixtures, and one case as the example."""
+"""``make record``: keeps the evidence that the last ``make lab-test`` collected as fixtures."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ import pathlib
 import shutil
 import sys
 
-from common import BUILD, EXAMPLE_EVIDENCE, ROOT
-
-EXAMPLE_CASE = "auto-approval-binding-missing"
+from common import BUILD, ROOT
 
 
 def keep(run_dir: pathlib.Path, target: pathlib.Path) -> None:
@@ -39,8 +37,6 @@ def main() -> int:
     ]
     for name in names:
         keep(BUILD / "lab" / name, ROOT / "tests/fixtures" / name)
-    if EXAMPLE_CASE in names:
-        keep(BUILD / "lab" / EXAMPLE_CASE, ROOT / EXAMPLE_EVIDENCE)
     print(f"Recorded {len(names)} cases in tests/fixtures")
     return 0
 

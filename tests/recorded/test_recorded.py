@@ -38,9 +38,14 @@ def test_evidence_was_recorded() -> None:
     assert len(RECORDED) >= 14
 
 
-def test_the_example_names_its_cause() -> None:
-    diagnosis = diagnosis_of(EXAMPLE)
-    assert {primary(node) for node in diagnosis["nodes"]} - {None} == {"auto-approval-binding-missing"}
+def test_each_node_of_the_example_gets_its_own_cause() -> None:
+    """As ``tests/lab/example.py`` injected them."""
+    assert {node["name"]: primary(node) for node in diagnosis_of(EXAMPLE)["nodes"]} == {
+        "cp1": "auto-approval-binding-missing",
+        "node1": "kubeconfig-embedded-certificate",
+        "node2": "auto-approval-binding-missing",
+        "node3": "api-server-name-unresolved",
+    }
 
 
 @pytest.mark.parametrize("folder", RECORDED, ids=lambda folder: folder.name)

@@ -1,0 +1,50 @@
+# Copyright (c) 2026, the kubecare founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Breaks three nodes of the running lab, each in its own way, and records the evidence that ``make diagnose`` shows."""
+
+from __future__ import annotations
+
+import pathlib
+import shutil
+import sys
+import tempfile
+import time
+
+from kubelab import diagnose, faults, running, settings
+
+TARGET = settings.REPOSITORY / "playbooks/files/example-evidence"
+FAULTS = {
+    "kubeconfig-embedded-certificate": "node1",
+    "auto-approval-binding-missing": "node2",
+    "api-server-name-unresolved": "node3",
+}
+
+
+def main() -> int:
+    """Gives the exit status."""
+    state = settings.state_root()
+    running.require_init(state)
+    try:
+        for name, node in FAULTS.items():
+            faults.inject(state, faults.get(name), node)
+        time.sleep(30)  # long enough for the faults to show in the log more than once
+        with tempfile.TemporaryDirectory(prefix="kubecare-lab-") as folder:
+            run_dir = pathlib.Path(folder) / "run"
+            diagnose.run(state, run_dir)
+            shutil.rmtree(TARGET, ignore_errors=True)
+            for part in ("cluster", "nodes"):
+                shutil.copytree(run_dir / part, TARGET / part)
+            shutil.copy(run_dir / "manifest.json", TARGET)
+    finally:
+        for name in sorted(FAULTS):  # what stops every node before what stops one
+            faults.heal(state, faults.get(name))
+    for path in TARGET.rglob("*.json"):
+        path.chmod(0o644)
+    print(f"recorded {TARGET.relative_to(settings.REPOSITORY)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
