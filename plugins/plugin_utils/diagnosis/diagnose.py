@@ -33,7 +33,13 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.v
     summary_of,
     verdict_of,
 )
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Cluster, Data, View, dig, latest
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import (
+    Cluster,
+    Data,
+    View,
+    dig,
+    latest,
+)
 
 SCHEMA = "kubecare.kubelet_certs/diagnosis/1"
 
@@ -89,7 +95,9 @@ def diagnose(evidence: t.Any, rules: t.Sequence[Rule], now: str | None = None, o
 
 
 def _moment(now: str | None, probes: dict[str, Data], results: dict[str, Data]) -> str:
-    collected = latest(str(part["collected_at"]) for part in (*probes.values(), *results.values()) if part.get("collected_at"))
+    collected = latest(
+        str(part["collected_at"]) for part in (*probes.values(), *results.values()) if part.get("collected_at")
+    )
     if now is None and collected is None:
         raise ValueError("the evidence carries no time of collection: it is empty, or not a run folder's")
     return format_time(parse_time(now or str(collected)))
@@ -186,4 +194,6 @@ def _cluster_gaps(results: dict[str, Data]) -> list[Data]:
             gaps.append({"subject": module, "reason": "error", "message": f"there is no evidence of {module}"})
         gaps += [{**gap, "subject": f"{module}.{gap.get('subject')}"} for gap in result.get("not_seen") or ()]
     # The role collect lists CSRs once, by csr_info, and so switches the second look at them off.
-    return [gap for gap in gaps if gap["subject"] != "control_plane_info.last_issued" or gap.get("reason") != "disabled"]
+    return [
+        gap for gap in gaps if gap["subject"] != "control_plane_info.last_issued" or gap.get("reason") != "disabled"
+    ]

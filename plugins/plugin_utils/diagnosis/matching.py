@@ -60,7 +60,9 @@ def identity(probe: Data) -> str | None:
     certificates = list(dig(probe, "kubeconfig", "user", "certificates") or ())
     wanted = dig(probe, "kubeconfig", "user", "client_certificate")
     files = [entry for entry in dig(probe, "pki", "files") or () if isinstance(entry, dict)]
-    files.sort(key=lambda entry: (entry.get("path") != wanted, not str(entry.get("path")).endswith("client-current.pem")))
+    files.sort(
+        key=lambda entry: (entry.get("path") != wanted, not str(entry.get("path")).endswith("client-current.pem"))
+    )
     certificates += [cert for entry in files for cert in (entry.get("certificates") or ())[:1]]
     for certificate in certificates:
         common_name = str(certificate.get("common_name") or "")

@@ -136,7 +136,9 @@ def parse_rule(data: t.Any) -> Rule:
         raise RuleError("a rule is a mapping")
     unknown, missing = sorted(set(data) - set(_FIELDS)), [name for name in _REQUIRED if not data.get(name)]
     if unknown or missing:
-        raise RuleError("; ".join([*(f"unknown key {k!r}" for k in unknown), *(f"key {k!r} is missing" for k in missing)]))
+        raise RuleError(
+            "; ".join([*(f"unknown key {k!r}" for k in unknown), *(f"key {k!r} is missing" for k in missing)])
+        )
     for key, allowed in (("stage", tuple(ORDER)), ("severity", SEVERITIES)):
         if data[key] not in allowed:
             raise RuleError(f"{key} {data[key]!r} is none of {', '.join(allowed)}")
@@ -146,7 +148,11 @@ def parse_rule(data: t.Any) -> Rule:
     fix = _fix(data["fix"])
     rule = Rule(
         **{
-            **{key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if value is not None},
+            **{
+                key: tuple(value) if isinstance(value, list) else value
+                for key, value in data.items()
+                if value is not None
+            },
             "evidence": evidence,
             "fix": fix,
         }
@@ -205,5 +211,7 @@ def apply_overrides(rules: t.Iterable[Rule], overrides: t.Mapping[str, t.Any]) -
         elif change.get("severity") in SEVERITIES:
             by_id[rule_id] = dataclasses.replace(by_id[rule_id], severity=change["severity"], critical_when=None)
         else:
-            raise RuleError(f"rule_overrides: {rule_id}: severity {change.get('severity')!r} is none of {', '.join(SEVERITIES)}")
+            raise RuleError(
+                f"rule_overrides: {rule_id}: severity {change.get('severity')!r} is none of {', '.join(SEVERITIES)}"
+            )
     return tuple(by_id.values())

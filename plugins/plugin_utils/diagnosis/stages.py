@@ -98,7 +98,11 @@ STAGES = (
         "Use",
         "Does the kubelet use the certificate, and does the API server accept it?",
         ("connection.http_status", "node.ready"),
-        ("Ready: {node.ready}", "the API server knows it as {connection.identity}", "served is the one on disk: {serving_certificate.served_matches_disk}"),
+        (
+            "Ready: {node.ready}",
+            "the API server knows it as {connection.identity}",
+            "served is the one on disk: {serving_certificate.served_matches_disk}",
+        ),
     ),
 )
 

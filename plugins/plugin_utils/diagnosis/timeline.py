@@ -103,13 +103,17 @@ def cluster_events(cluster: Cluster) -> list[Data]:
     info = cluster.control_plane_info
     for name, subject in (("client_ca", "client CA"), ("cluster_ca", "cluster CA")):
         for certificate in dig(info, name, "certificates") or ():
-            events.append(_event(certificate.get("not_before"), "ca", f"{subject} {certificate.get('subject')} becomes valid"))
+            events.append(
+                _event(certificate.get("not_before"), "ca", f"{subject} {certificate.get('subject')} becomes valid")
+            )
     for binding in dig(cluster.rbac_info, "bindings") or ():
         if not binding.get("grants"):
             continue
         changed = binding.get("last_changed") or binding.get("created")
         events.append(
-            _event(changed, "rbac", f"ClusterRoleBinding {binding.get('name')} changed by {binding.get('last_manager')}")
+            _event(
+                changed, "rbac", f"ClusterRoleBinding {binding.get('name')} changed by {binding.get('last_manager')}"
+            )
         )
     for pod in dig(info, "controller_manager", "pods") or ():
         events.append(_event(pod.get("started"), "manifest", f"pod {pod.get('name')} started"))
@@ -130,7 +134,9 @@ def _node_events(view: View) -> t.Iterator[Data]:
     for condition in dig(view.node, "conditions") or ():
         if condition.get("type") == "Ready" and condition.get("last_transition"):
             yield _event(
-                condition["last_transition"], "node", f"Ready became {condition.get('status')}: {condition.get('reason')}"
+                condition["last_transition"],
+                "node",
+                f"Ready became {condition.get('status')}: {condition.get('reason')}",
             )
     if dig(view.node, "created"):
         yield _event(dig(view.node, "created"), "node", "Node registered")
@@ -167,7 +173,9 @@ def _log_events(view: View) -> t.Iterator[Data]:
     for category, counted in (dig(view.probe, "log", "counts") or {}).items():
         first, last = dig(counted, "first"), dig(counted, "last")
         if first:
-            yield _event(first, "log", f"{category} ({counted.get('count')} lines)", end=last if last != first else None)
+            yield _event(
+                first, "log", f"{category} ({counted.get('count')} lines)", end=last if last != first else None
+            )
 
 
 def _kubelet_events(signals: Data) -> t.Iterator[Data]:

@@ -121,12 +121,12 @@ def _inject(options: argparse.Namespace) -> None:
 def _heal(options: argparse.Namespace) -> None:
     state = _state()
     names = [options.fault] if options.fault else list(faults.injected(state))
-    for name in names:
-        start = time.monotonic()
-        faults.heal(state, faults.get(name))
-        say(f"{name} is healed ({time.monotonic() - start:.1f} s)")
     if not names:
         say("nothing is injected")
+        return
+    start = time.monotonic()
+    faults.heal(state, *map(faults.get, names))
+    say(f"healed: {', '.join(names)} ({time.monotonic() - start:.1f} s)")
 
 
 def _record(options: argparse.Namespace) -> None:

@@ -111,17 +111,20 @@ def inject(state: pathlib.Path, fault: Fault, node: str | None = None) -> None:
         time.sleep(0.3)
 
 
-def heal(state: pathlib.Path, fault: Fault) -> None:
-    """Undo a fault, make its node as it was when it joined, and wait until the whole cluster is well."""
-    mark = state / "injected" / f"{fault.name}.json"
-    node = json.loads(mark.read_text())["node"] if mark.exists() else fault.node
-    _snippet(state, fault.heal, fault, node, HEAL_SECONDS, "heal")
-    recover(state, node)
-    mark.unlink(missing_ok=True)
+def heal(state: pathlib.Path, *which: Fault) -> None:
+    """Undo faults, make their nodes as they were when they joined, and wait until the whole cluster is well."""
+    marks = [state / "injected" / f"{fault.name}.json" for fault in which]
+    nodes = []
+    for fault, mark in zip(which, marks):
+        nodes.append(json.loads(mark.read_text())["node"] if mark.exists() else fault.node)
+        _snippet(state, fault.heal, fault, nodes[-1], HEAL_SECONDS, "heal")
+    recover(state, list(dict.fromkeys(nodes)))
+    for mark in marks:
+        mark.unlink(missing_ok=True)
 
 
-def recover(state: pathlib.Path, node: str) -> None:
-    """What healing has in common: requests, certificates, kubelet, then the journals and events of the time before."""
+def recover(state: pathlib.Path, nodes: list[str]) -> None:
+    """What healing has in common: requests, certificates, kubelets, then the journals and events of the time before."""
     plan = init.Plan.load(state)
     names = [machine.name for machine in plan.machines]
 
@@ -129,8 +132,9 @@ def recover(state: pathlib.Path, node: str) -> None:
         return running.kubectl(state, "apply", "-f", str(state / "cluster.yml"), check=False).returncode == 0
 
     lifecycle.wait("the API server", cluster_is_restored, 60, state)
-    running.on(state, node, "systemctl", "stop", "kubelet")
-    certificates.renew(state, node)
+    for node in nodes:
+        running.on(state, node, "systemctl", "stop", "kubelet")
+        certificates.renew(state, node)
     unfinished = [
         request["metadata"]["name"]
         for request in lifecycle.objects(state, "csr")
@@ -138,13 +142,14 @@ def recover(state: pathlib.Path, node: str) -> None:
     ]
     if unfinished:
         running.kubectl(state, "delete", "csr", "--ignore-not-found", *unfinished)
-    certificates.restart_kubelet(state, node)
+    for node in nodes:
+        certificates.restart_kubelet(state, node)
     started = time.time()
 
     def healthy() -> bool:
         return (
             not lifecycle.nodes_not_ready(state, names)
-            and _heartbeat(state, node) >= int(started)
+            and all(_heartbeat(state, node) >= int(started) for node in nodes)
             and controller_manager_leads(state)
             and not lifecycle.without_serving_certificate(state, names)
             and not [r for r in lifecycle.objects(state, "csr") if not r["status"].get("certificate")]

@@ -52,8 +52,10 @@ def controller_manager_signals(cluster: Cluster, now: str) -> Data:
         "flags_source": source,
         "signer_on": None if flags is None else _signer_on(flags),
         "approver_on": None if flags is None else _controller_on(flags, _APPROVERS),
-        "signing_cert_file": dig(flags, "cluster-signing-kubelet-client-cert-file") or dig(flags, "cluster-signing-cert-file"),
-        "signing_key_file": dig(flags, "cluster-signing-kubelet-client-key-file") or dig(flags, "cluster-signing-key-file"),
+        "signing_cert_file": dig(flags, "cluster-signing-kubelet-client-cert-file")
+        or dig(flags, "cluster-signing-cert-file"),
+        "signing_key_file": dig(flags, "cluster-signing-kubelet-client-key-file")
+        or dig(flags, "cluster-signing-key-file"),
         "signing_key_matches": _signing_key_matches(cluster, flags),
     }
 

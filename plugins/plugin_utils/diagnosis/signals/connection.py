@@ -40,7 +40,9 @@ def connection_signals(view: View) -> Data:
         "server_not_after": dig(server, "not_after"),
         "server_expired": None if left is None else left > 0,
         "trusted_issuers": [
-            cert.get("subject") for cert in dig(view.probe, "kubeconfig", "ca", "certificates") or () if "error" not in cert
+            cert.get("subject")
+            for cert in dig(view.probe, "kubeconfig", "ca", "certificates") or ()
+            if "error" not in cert
         ],
         "ca_fingerprint": _first_fingerprint(dig(view.probe, "kubeconfig", "ca", "certificates")),
         "http_status": status,

@@ -70,7 +70,9 @@ def _summary(view: View, subject: str, since: str | None) -> Data:
         "oldest_pending_seconds": pending_age,
         "stuck": pending_age is not None and pending_age >= PATIENCE_SECONDS,
         "approved_not_signed": sum(
-            1 for c in by_state["approved_not_signed"] if (seconds_since(c.get("created"), view.now) or 0) >= PATIENCE_SECONDS
+            1
+            for c in by_state["approved_not_signed"]
+            if (seconds_since(c.get("created"), view.now) or 0) >= PATIENCE_SECONDS
         ),
         "denied": len(by_state["denied"]),
         "failed": len(by_state["failed"]),

@@ -74,7 +74,10 @@ def _failing(client: Data, csr: Data, recent: Data) -> bool | None:
     shows = [
         client["overdue"],
         None if client["present"] is None else not client["present"],
-        *(None if csr[state] is None else csr[state] > 0 for state in ("pending", "approved_not_signed", "denied", "failed")),
+        *(
+            None if csr[state] is None else csr[state] > 0
+            for state in ("pending", "approved_not_signed", "denied", "failed")
+        ),
         *(recent.get(category) for category in _FAILURES),
     ]
     known = [shown for shown in shows if shown is not None]

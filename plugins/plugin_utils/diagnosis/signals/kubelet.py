@@ -16,26 +16,24 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.v
 )
 
 CRASH_LOOP_RESTARTS = 2
-"""Restarts by systemd, with the unit waiting for the next one or failed, that make a crash loop."""
+"""Restarts by systemd itself since somebody last started the unit (NRestarts) that make a crash loop, while the last is young."""
+
+YOUNG_SECONDS = 60
 
 
 def kubelet_signals(view: View) -> Data:
     """``running``, ``stopped`` (by somebody: not failed, not restarting), ``crash_looping``, its times and its version."""
     kubelet, unit = dig(view.probe, "kubelet"), dig(view.probe, "kubelet", "unit")
     state, result = dig(unit, "active_state"), dig(unit, "result")
-    running = None if kubelet is None else dig(kubelet, "pid") is not None
+    # A crash loop may be met between two looks: no process a moment before systemd says that it has started one again.
+    running = None if kubelet is None else dig(kubelet, "pid") is not None or dig(unit, "sub_state") == "running"
     failing = state in ("activating", "failed") or dig(unit, "sub_state") == "auto-restart"
     restarts = dig(unit, "restarts")
-    young = (seconds_since(dig(kubelet, "started"), view.now) or 0) < 60
-    crash_looping: bool | None
-    if kubelet is None:
-        crash_looping = None
-    elif state is None:
-        crash_looping = None
-    else:
-        crash_looping = (failing and result not in (None, "success")) or (
-            young and (restarts or 0) >= CRASH_LOOP_RESTARTS and _exited_badly(unit)
-        )
+    age = seconds_since(dig(kubelet, "started") or dig(unit, "main_started"), view.now)
+    crash_looping: bool | None = None
+    if state is not None:
+        again = age is not None and age < YOUNG_SECONDS and (restarts or 0) >= CRASH_LOOP_RESTARTS
+        crash_looping = again or (failing and result not in (None, "success"))
     return {
         "running": running,
         "crash_looping": crash_looping,
@@ -63,7 +61,3 @@ def clock_signals(view: View) -> Data:
         "synchronized": dig(view.probe, "clock", "synchronized"),
         "boot_time": dig(view.probe, "clock", "boot_time"),
     }
-
-
-def _exited_badly(unit: Data | None) -> bool:
-    return str(dig(unit, "main_exit_status")) not in ("None", "0", "")

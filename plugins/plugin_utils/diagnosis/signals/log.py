@@ -46,6 +46,10 @@ def log_signals(view: View, since: str | None) -> Data:
         "read": True,
         "source": dig(log, "source"),
         "recent": {name: recent(dig(counts, name, "last")) for name in CATEGORIES},
-        "first": {name: latest([dig(counts, name, "first"), since]) for name in CATEGORIES if recent(dig(counts, name, "last"))},
+        "first": {
+            name: latest([dig(counts, name, "first"), since])
+            for name in CATEGORIES
+            if recent(dig(counts, name, "last"))
+        },
         "lines": [entry for entry in dig(log, "entries") or () if recent(entry.get("time"))],
     }

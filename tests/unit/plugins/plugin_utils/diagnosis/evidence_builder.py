@@ -50,7 +50,9 @@ def certificate(used_percent: float = 30, lifetime: int = 365 * 86400, **changes
     }
 
 
-def csr(state: str = "pending", signer: str = "client", age: int = 300, requestor: str | None = None, **changes: t.Any) -> Data:
+def csr(
+    state: str = "pending", signer: str = "client", age: int = 300, requestor: str | None = None, **changes: t.Any
+) -> Data:
     """A request of the node, made ``age`` seconds ago."""
     decided = {"denied": "Denied", "failed": "Failed"}.get(state, "Approved")
     condition = {"type": decided, "status": "True", "reason": "R", "message": "M", "last_update": ago(age - 1)}
@@ -63,7 +65,12 @@ def csr(state: str = "pending", signer: str = "client", age: int = 300, requesto
         "groups": ["system:nodes"],
         "node": NODE,
         "usages": [],
-        "request": {"common_name": f"system:node:{NODE}", "organizations": ["system:nodes"], "dns_names": [NODE], "ip_addresses": ["10.0.0.1"]},
+        "request": {
+            "common_name": f"system:node:{NODE}",
+            "organizations": ["system:nodes"],
+            "dns_names": [NODE],
+            "ip_addresses": ["10.0.0.1"],
+        },
         "error": None,
         "conditions": [] if state == "pending" else [condition],
         "state": state,
@@ -85,7 +92,15 @@ def _worker() -> Data:
                 "owner": "root", "modified": cert["not_before"], "certificates": [cert], "has_key": True, "key_matches": True}  # fmt: skip
 
     serving = certificate(extended_key_usages=["server auth"], serial="5e22")
-    ca = certificate(10, 10 * 365 * 86400, subject="CN=kubernetes", common_name="kubernetes", is_ca=True, serial="ca", fingerprint_sha256="ca" * 32)
+    ca = certificate(
+        10,
+        10 * 365 * 86400,
+        subject="CN=kubernetes",
+        common_name="kubernetes",
+        is_ca=True,
+        serial="ca",
+        fingerprint_sha256="ca" * 32,
+    )
     server = certificate(subject="CN=kube-apiserver", common_name="kube-apiserver", serial="5e33")
     return {
         "collected_at": NOW,
@@ -129,7 +144,13 @@ def _control_plane_host() -> Data:
     name = "cp-1"
     host.update(inventory_hostname=name, hostname=name, addresses=["10.0.0.9"])
     for entry in host["pki"]["files"]:
-        entry["certificates"] = [{**entry["certificates"][0], "common_name": f"system:node:{name}", "serial": "c" + entry["certificates"][0]["serial"]}]
+        entry["certificates"] = [
+            {
+                **entry["certificates"][0],
+                "common_name": f"system:node:{name}",
+                "serial": "c" + entry["certificates"][0]["serial"],
+            }
+        ]
     host["serving"]["certificates"] = host["pki"]["files"][1]["certificates"]
     ca = "/etc/kubernetes/pki/ca"
     host["control_plane"] = {
@@ -137,17 +158,27 @@ def _control_plane_host() -> Data:
             "kube-controller-manager": {
                 "path": "/etc/kubernetes/manifests/kube-controller-manager.yaml",
                 "modified": ago(9e6),
-                "flags": {"cluster-signing-cert-file": f"{ca}.crt", "cluster-signing-key-file": f"{ca}.key", "controllers": "*,bootstrapsigner,tokencleaner"},
+                "flags": {
+                    "cluster-signing-cert-file": f"{ca}.crt",
+                    "cluster-signing-key-file": f"{ca}.key",
+                    "controllers": "*,bootstrapsigner,tokencleaner",
+                },
             }
         },
-        "files": [{"path": f"{ca}.crt", "modified": ago(9e6), "certificates": [], "has_key": True, "key_matches": True}],
+        "files": [
+            {"path": f"{ca}.crt", "modified": ago(9e6), "certificates": [], "has_key": True, "key_matches": True}
+        ],
     }
     return host
 
 
 def healthy() -> Data:
     """The evidence of a healthy cluster at NOW; a fresh copy each time."""
-    user, bootstrap, controller = f"system:node:{NODE}", "system:bootstrap:abcdef", "system:serviceaccount:kube-system:certificate-controller"
+    user, bootstrap, controller = (
+        f"system:node:{NODE}",
+        "system:bootstrap:abcdef",
+        "system:serviceaccount:kube-system:certificate-controller",
+    )
     return copy.deepcopy(
         {
             "manifest": {},
@@ -205,7 +236,9 @@ def changed(case: Data) -> Data:
             entry["certificates"] = [certificate(case[key])]
             entry["modified"] = case.get("stored", entry["certificates"][0]["not_before"])
     if "embedded_used" in case:
-        worker["kubeconfig"]["user"].update(kind="client_certificate_data", client_certificate=None, certificates=[certificate(case["embedded_used"])])
+        worker["kubeconfig"]["user"].update(
+            kind="client_certificate_data", client_certificate=None, certificates=[certificate(case["embedded_used"])]
+        )
     evidence["cluster"]["csr_info"]["csrs"] = [csr(**request) for request in case.get("csrs", ())]
     for category, age in case.get("log", {}).items():
         worker["log"]["counts"][category] = {"count": 1, "first": ago(age), "last": ago(age)}

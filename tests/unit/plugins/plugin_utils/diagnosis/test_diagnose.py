@@ -71,7 +71,16 @@ def test_the_deepest_cause_comes_first_and_the_independent_one_is_not_lost() -> 
 
 def test_a_warning_does_not_explain_what_is_critical() -> None:
     """The binding is missing, but the node has just renewed: the stopped kubelet is the cause of its state."""
-    evidence = changed({"set": {**BINDING_MISSING, f"nodes/{NODE}/kubelet/pid": None, f"nodes/{NODE}/kubelet/unit/active_state": "inactive"}})
+    evidence = changed(
+        {
+            "set": {
+                **BINDING_MISSING,
+                f"nodes/{NODE}/kubelet/pid": None,
+                f"nodes/{NODE}/kubelet/unit/active_state": "inactive",
+                f"nodes/{NODE}/kubelet/unit/sub_state": "dead",
+            }
+        }
+    )
     node = judge(evidence)
     assert node["primary"]["rule"] == "kubelet-stopped"
     assert {f["rule"]: f["role"] for f in node["findings"]}["auto-approval-binding-missing"] == "contributing"
@@ -79,7 +88,11 @@ def test_a_warning_does_not_explain_what_is_critical() -> None:
 
 def test_an_empty_list_of_requests_is_not_taken_for_a_healthy_one() -> None:
     evidence = healthy()
-    evidence["cluster"]["csr_info"] = {"collected_at": NOW, "csrs": None, "not_seen": [{"subject": "csrs", "reason": "forbidden", "message": "m"}]}
+    evidence["cluster"]["csr_info"] = {
+        "collected_at": NOW,
+        "csrs": None,
+        "not_seen": [{"subject": "csrs", "reason": "forbidden", "message": "m"}],
+    }
     diagnosis = diagnose(evidence, built_in_rules())
     node = next(node for node in diagnosis["nodes"] if node["name"] == NODE)
     assert "csr-pending" in {entry["rule"] for entry in node["skipped"]}
@@ -123,7 +136,8 @@ def test_first_failure(case: Data, expected: str) -> None:
 def test_the_timeline_is_sorted_capped_and_keeps_the_first_failure() -> None:
     evidence = changed({"client_used": 95, "csrs": [{"age": 900}], "set": BINDING_MISSING})
     evidence["cluster"]["node_info"]["nodes"][0]["events"] = [
-        {"reason": "R", "message": f"m{i}", "count": 2, "first_seen": ago(10000 - i), "last_seen": ago(9000 - i)} for i in range(500)
+        {"reason": "R", "message": f"m{i}", "count": 2, "first_seen": ago(10000 - i), "last_seen": ago(9000 - i)}
+        for i in range(500)
     ]
     node = judge(evidence)
     times = [event["time"] for event in node["timeline"]]
@@ -147,10 +161,18 @@ def test_causes_are_clustered_over_the_fleet() -> None:
     evidence = changed({"client_used": 95, "csrs": [{"age": 60}], "set": BINDING_MISSING})
     diagnosis = diagnose(evidence, built_in_rules())
     (cause,) = diagnosis["fleet"]["causes"]
-    assert (cause["rule"], cause["severity"], cause["count"], cause["of"]) == ("auto-approval-binding-missing", "critical", 2, 2)
+    assert (cause["rule"], cause["severity"], cause["count"], cause["of"]) == (
+        "auto-approval-binding-missing",
+        "critical",
+        2,
+        2,
+    )
     assert sorted(cause["nodes"]) == ["cp-1", NODE]
     assert [node["verdict"] for node in diagnosis["nodes"]] == ["failing", "at_risk"]
-    assert cause["least_seconds_left"] == next(n for n in diagnosis["nodes"] if n["name"] == NODE)["certificates"]["client"]["seconds_left"]
+    assert (
+        cause["least_seconds_left"]
+        == next(n for n in diagnosis["nodes"] if n["name"] == NODE)["certificates"]["client"]["seconds_left"]
+    )
 
 
 def test_the_same_evidence_gives_the_same_diagnosis() -> None:

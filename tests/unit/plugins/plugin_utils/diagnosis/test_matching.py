@@ -12,7 +12,11 @@ from .evidence_builder import Data, certificate
 
 
 def probe(common_name: str | None = None, **changes: object) -> Data:
-    files = [{"path": "/p/kubelet-client-current.pem", "certificates": [certificate(common_name=common_name)]}] if common_name else []
+    files = (
+        [{"path": "/p/kubelet-client-current.pem", "certificates": [certificate(common_name=common_name)]}]
+        if common_name
+        else []
+    )
     return {"reachable": True, "hostname": None, "addresses": [], "pki": {"files": files}, **changes}
 
 

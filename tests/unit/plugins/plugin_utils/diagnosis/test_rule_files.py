@@ -36,7 +36,12 @@ RULE: dict[str, t.Any] = {
 
 def test_a_good_rule_is_read() -> None:
     rule = parse_rule(copy.deepcopy(RULE))
-    assert (rule.id, rule.needs, rule.evidence[0].source, rule.fix["risk"]) == ("my-rule", ("storage.full",), "node_probe", "low")
+    assert (rule.id, rule.needs, rule.evidence[0].source, rule.fix["risk"]) == (
+        "my-rule",
+        ("storage.full",),
+        "node_probe",
+        "low",
+    )
 
 
 @pytest.mark.parametrize(
@@ -112,6 +117,8 @@ def test_a_command_is_quoted_for_the_shell() -> None:
     assert fill_command("kubectl get csr {csr.newest.name}", {}) == "kubectl get csr <name>"
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0, "0 s"), (59, "59 s"), (3700, "1 h 1 min"), (86400, "1 d"), (-90, "-1 min 30 s")])
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0 s"), (59, "59 s"), (3700, "1 h 1 min"), (86400, "1 d"), (-90, "-1 min 30 s")]
+)
 def test_durations(seconds: int, text: str) -> None:
     assert duration(seconds) == text

@@ -73,7 +73,13 @@ def test_every_case_file_is_of_a_rule() -> None:
     assert {name for name, _case in CASES} == set(RULES)
 
 
-HOSTILE = ("{{ lookup('pipe', 'id') }}", "<script>alert(1)</script>", "\x1b[31mred\x1b[0m\x00\u202e", "'; rm -rf / #", "x" * 5000)
+HOSTILE = (
+    "{{ lookup('pipe', 'id') }}",
+    "<script>alert(1)</script>",
+    "\x1b[31mred\x1b[0m\x00\u202e",
+    "'; rm -rf / #",
+    "x" * 5000,
+)
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
@@ -125,4 +131,6 @@ def test_the_rules_explain_only_rules_that_exist_and_in_no_circle() -> None:
                 seen.add(other)
                 todo += RULES[other].explains
         if rule.id in seen:
-            assert any(rule.id in RULES[other].explains for other in rule.explains), f"a longer circle through {rule.id}"
+            assert any(rule.id in RULES[other].explains for other in rule.explains), (
+                f"a longer circle through {rule.id}"
+            )
