@@ -17,8 +17,9 @@ import typing as t
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._files import write_json
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._x509 import CRYPTOGRAPHY_IMPORT_ERROR
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._run_folder import node_file, write_json
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._run_folder import node_file
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.matching import identity
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.evidence import build_evidence, unreachable
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.protocol import (

@@ -8,9 +8,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
@@ -23,6 +20,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._access imp
 )
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._api import Api
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._fields import Data
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._files import write_json
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._time import utc_now
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._x509 import CRYPTOGRAPHY_IMPORT_ERROR
 
@@ -96,29 +94,3 @@ def run(module: ClusterModule, collect: Collector) -> t.NoReturn:
         kept = {"collected_at": started, "not_seen": evidence["not_seen"], "dest": params["dest"], **counts}
         module.exit_json(changed=False, **told, **kept)
     module.exit_json(changed=False, **told, **evidence)
-
-
-def write_json(path: str, data: t.Any) -> None:
-    """Writes ``data`` whole or not at all, readable by its owner only, in folders that are made for the owner only. Raises OSError."""
-    folder = os.path.dirname(os.path.abspath(path))
-    _make_private(folder)
-    descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".", suffix=".tmp")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            json.dump(data, stream, indent=1, sort_keys=True)
-            stream.write("\n")
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
-def _make_private(folder: str) -> None:
-    if os.path.isdir(folder):
-        return
-    _make_private(os.path.dirname(folder))
-    try:
-        os.mkdir(folder, 0o700)
-    except FileExistsError:
-        if not os.path.isdir(folder):
-            raise

@@ -11,10 +11,10 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 import typing as t
 
-CLUSTER_MODULES = ("node_info", "csr_info", "rbac_info", "control_plane_info")
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import CLUSTER_MODULES
+
 MAX_FILE_BYTES = 512 * 1024 * 1024
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
@@ -28,21 +28,6 @@ def node_file(run_dir: str, host: str) -> str:
     """The path of a host's evidence. A name that is no plain file name is escaped, so that no host can write elsewhere."""
     name = _UNSAFE.sub(lambda match: f"%{ord(match.group()):02X}", host)
     return os.path.join(run_dir, "nodes", f"{name.lstrip('.') or '%2E'}.json")
-
-
-def write_json(path: str, data: t.Any) -> None:
-    """Writes ``data`` whole or not at all, readable by its owner only. Raises OSError."""
-    folder = os.path.dirname(path) or "."
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".", suffix=".tmp")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            json.dump(data, stream, indent=1, sort_keys=True)
-            stream.write("\n")
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def read_json(path: str) -> t.Any:

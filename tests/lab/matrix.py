@@ -174,6 +174,9 @@ def compare(diagnosis: Json, fault: Fault, machines: t.Sequence[str]) -> list[st
                 problems.append(f"{name}: verdict is {node['verdict']}, expected {' or '.join(expect.verdicts)}")
             if node["first_broken_stage"] != expect.stage:
                 problems.append(f"{name}: first broken stage is {node['first_broken_stage']}, expected {expect.stage}")
+            reasons = {gap["reason"] for gap in (*node["missing"], *diagnosis["cluster"]["not_seen"])}
+            if expect.not_seen and expect.not_seen not in reasons:
+                problems.append(f"{name}: nothing is said to be not seen because {expect.not_seen}, only {reasons}")
         elif fault.expect.others == "healthy":
             if node["verdict"] != "healthy" or primary(node):
                 problems.append(f"{name}: verdict is {node['verdict']} ({rules}), and it has nothing to do with this")

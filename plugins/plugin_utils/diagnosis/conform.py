@@ -35,7 +35,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 def schema() -> dict[str, t.Any]:
     """The JSON Schema of evidence, as a mapping."""
     with open(SCHEMA_FILE, encoding="utf-8") as stream:
-        return t.cast("dict[str, t.Any]", yaml.load(stream, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+        return t.cast("dict[str, t.Any]", yaml.safe_load(stream))
 
 
 def conform(evidence: t.Any) -> dict[str, t.Any]:

@@ -34,6 +34,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.v
     verdict_of,
 )
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import (
+    CLUSTER_MODULES,
     Cluster,
     Data,
     View,
@@ -42,8 +43,6 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.v
 )
 
 SCHEMA = "kubecare.kubelet_certs/diagnosis/1"
-
-CLUSTER_MODULES = ("node_info", "csr_info", "rbac_info", "control_plane_info")
 
 
 def diagnose(evidence: t.Any, rules: t.Sequence[Rule], now: str | None = None, only_hosts: bool = False) -> Data:

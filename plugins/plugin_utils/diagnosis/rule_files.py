@@ -36,7 +36,6 @@ import re
 import typing as t
 
 import yaml
-
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.quote import compiled, expressions
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.stages import ORDER
 

@@ -15,6 +15,8 @@ from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._time impor
 
 Data = dict[str, t.Any]
 
+CLUSTER_MODULES = ("node_info", "csr_info", "rbac_info", "control_plane_info")
+
 
 @dataclasses.dataclass(frozen=True)
 class Cluster:

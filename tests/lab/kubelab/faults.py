@@ -38,12 +38,13 @@ class Expectation:
     """What the diagnosis must say of the node. An empty tuple: anything will do.
 
     ``others``: ``healthy`` (the fault is this node's alone) or ``affected`` (it hits the whole cluster: no other node may have
-    another primary cause than this one).
+    another primary cause than this one). ``not_seen``: a reason for which the report must say that something was not seen.
     """
 
     verdicts: tuple[str, ...] = ()
     stage: str | None = None
     others: str = "healthy"
+    not_seen: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +116,7 @@ def heal(state: pathlib.Path, *which: Fault) -> None:
     """Undo faults, make their nodes as they were when they joined, and wait until the whole cluster is well."""
     marks = [state / "injected" / f"{fault.name}.json" for fault in which]
     nodes = []
-    for fault, mark in zip(which, marks):
+    for fault, mark in zip(which, marks, strict=True):
         nodes.append(json.loads(mark.read_text())["node"] if mark.exists() else fault.node)
         _snippet(state, fault.heal, fault, nodes[-1], HEAL_SECONDS, "heal")
     recover(state, list(dict.fromkeys(nodes)))

@@ -11,11 +11,11 @@ import os
 import pathlib
 
 import pytest
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._files import write_json
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._run_folder import (
     RunFolderError,
     node_file,
     read_evidence,
-    write_json,
 )
 
 

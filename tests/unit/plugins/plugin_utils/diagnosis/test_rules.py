@@ -36,7 +36,7 @@ CASES = _cases()
 
 def _node(evidence: Data, name: str = NODE) -> Data:
     diagnosis = diagnose(evidence, built_in_rules())
-    return t.cast(Data, next(node for node in diagnosis["nodes"] if node["name"] == name))
+    return t.cast("Data", next(node for node in diagnosis["nodes"] if node["name"] == name))
 
 
 @pytest.mark.parametrize(("rule", "case"), CASES, ids=[f"{rule}: {case['name']}" for rule, case in CASES])

@@ -1,0 +1,40 @@
+# Copyright (c) 2026, the kubecare founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# PRIVATE to the collection: may change at any time.
+
+"""Files of evidence: written whole or not at all, for their owner only."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import typing as t
+
+
+def write_json(path: str, data: t.Any) -> None:
+    """Writes ``data`` whole or not at all, readable by its owner only, in folders that are made for the owner only. Raises OSError."""
+    folder = os.path.dirname(os.path.abspath(path))
+    _make_private(folder)
+    descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".", suffix=".tmp")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            json.dump(data, stream, indent=1, sort_keys=True)
+            stream.write("\n")
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _make_private(folder: str) -> None:
+    if os.path.isdir(folder):
+        return
+    _make_private(os.path.dirname(folder))
+    try:
+        os.mkdir(folder, 0o700)
+    except FileExistsError:
+        if not os.path.isdir(folder):
+            raise
