@@ -69,7 +69,8 @@ def fill_command(template: str, data: t.Any) -> str:
 
 def duration(seconds: int) -> str:
     """A duration in its two largest units: ``2 h 5 min``."""
-    left, parts = abs(int(seconds)), []
+    left = abs(int(seconds))
+    parts: list[str] = []
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
         if left >= length or (unit == "s" and not parts):
             parts.append(f"{left // length} {unit}")

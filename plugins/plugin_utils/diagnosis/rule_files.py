@@ -145,17 +145,10 @@ def parse_rule(data: t.Any) -> Rule:
         raise RuleError(f"id {data['id']!r} is no slug (lower case, digits, hyphens)")
     evidence = tuple(_quote(line) for line in data.get("evidence") or ())
     fix = _fix(data["fix"])
-    rule = Rule(
-        **{
-            **{
-                key: tuple(value) if isinstance(value, list) else value
-                for key, value in data.items()
-                if value is not None
-            },
-            "evidence": evidence,
-            "fix": fix,
-        }
-    )
+    values: dict[str, t.Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if value is not None
+    }
+    rule = Rule(**{**values, "evidence": evidence, "fix": fix})
     _check_expressions(rule)
     return rule
 
