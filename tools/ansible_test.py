@@ -64,6 +64,14 @@ def read_sanity(status: int, output: str) -> Result:
     return Result(passed=ran - failures, failed=failures)
 
 
+def read_closing_line(status: int, output: str) -> Result:
+    """What a program of ours counted: its line ``N passed, N failed``."""
+    counts = re.search(r"(?m)^(\d+) passed, (\d+) failed$", output)
+    if not counts:
+        return Result(passed=0, failed=1)
+    return Result(passed=int(counts[1]), failed=max(int(counts[2]), int(status != 0)))
+
+
 def read_pytest(status: int, output: str) -> Result:
     """Sum the closing lines of pytest; ansible-test runs it once for modules and once for the rest."""
     closing = re.findall(r"(?m)^=* ?((?:\d+ \w+,? ?)+) in [\d.]+s", output)

@@ -153,6 +153,31 @@ def _lab(log: Log) -> Result:
     return Result(passed=passed, failed=max(len(cases) - passed, int(status != 0)))
 
 
+def _browser(log: Log) -> Result:
+    """The HTML report in a headless Chromium, from Debian's package."""
+    if not shutil.which("chromium"):
+        if os.geteuid() != 0:
+            return Result(skipped="there is no chromium, and only root can install it")
+        for command in (
+            ["apt-get", "update", "-qq"],
+            ["apt-get", "install", "-qq", "--no-install-recommends", "chromium", "fonts-dejavu-core"],
+        ):
+            status, _output = log.run(command, {**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
+            if status:
+                return Result(passed=0, failed=1)
+    return _pytest(log, "tests/browser")
+
+
+def _permissions(log: Log) -> Result:
+    """The lab diagnosed as the shipped audit identity, whole and with each of its rules taken away."""
+    if os.geteuid() != 0:
+        return Result(skipped="the lab needs root")
+    folder = developer_venv()
+    environment = ansible_environment(folder, live_collections())
+    status, output = log.run([folder / "bin/python", ROOT / "tests/lab/permissions.py"], environment)
+    return ansible_test.read_closing_line(status, output)
+
+
 def check_parts() -> list[Part]:
     """The quick ones."""
     return [
@@ -176,6 +201,7 @@ def test_parts() -> list[Part]:
     return [
         *check_parts(),
         Part("collection build and use", collection_build.act),
+        Part("report in a browser", _browser),
         Part(
             f"ansible-test sanity {core}",
             functools.partial(ansible_test.run, kind="sanity", core=core, python=python),
@@ -188,6 +214,7 @@ def test_parts() -> list[Part]:
         ),
         Part("ansible-core versions", _versions, shown=True),
         Part("lab", _lab, shown=True),
+        Part("audit identity in the lab", _permissions, shown=True),
         Part("recorded evidence", lambda log: _pytest(log, "tests/recorded")),
     ]
 

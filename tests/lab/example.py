@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 
-from kubelab import diagnose, faults, running, settings
+from kubelab import diagnose, faults, lifecycle, settings
 
 TARGET = settings.REPOSITORY / "playbooks/files/example-evidence"
 FAULTS = {
@@ -24,8 +24,16 @@ FAULTS = {
 
 def main() -> int:
     """Gives the exit status."""
-    state = settings.state_root()
-    running.require_init(state)
+    with lifecycle.lab() as state:
+        record(state)
+    for path in TARGET.rglob("*.json"):
+        path.chmod(0o644)
+    print(f"recorded {TARGET.relative_to(settings.REPOSITORY)}")
+    return 0
+
+
+def record(state: pathlib.Path) -> None:
+    """Replaces TARGET by the evidence of a lab with the faults in it."""
     try:
         for name, node in FAULTS.items():
             faults.inject(state, faults.get(name), node)
@@ -39,10 +47,6 @@ def main() -> int:
             shutil.copy(run_dir / "manifest.json", TARGET)
     finally:
         faults.heal(state, *map(faults.get, FAULTS))
-    for path in TARGET.rglob("*.json"):
-        path.chmod(0o644)
-    print(f"recorded {TARGET.relative_to(settings.REPOSITORY)}")
-    return 0
 
 
 if __name__ == "__main__":

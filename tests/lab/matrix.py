@@ -20,7 +20,7 @@ import typing as t
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from kubelab import build, diagnose, faults, init, leaks, lifecycle, running, settings  # noqa: E402
+from kubelab import diagnose, faults, init, leaks, lifecycle, settings  # noqa: E402
 from kubelab.faults import Fault  # noqa: E402
 from kubelab.settings import Json, LabError  # noqa: E402
 
@@ -39,17 +39,9 @@ def main() -> int:
         if options.list:
             print(faults.summary(faults.load_all().values()))
             return 0
-        build.check_host()
         chosen = [faults.get(name) for name in options.fault] if options.fault else list(faults.load_all().values())
-        state = settings.state_root()
-        started_here = running.find_init(state) is None
-        if started_here:
-            lifecycle.up(3, "1h")
-        try:
+        with lifecycle.lab() as state:
             return run(state, chosen, options.keep)
-        finally:
-            if started_here:
-                lifecycle.down()
     except LabError as error:
         print(f"matrix: {error}", file=sys.stderr)
         return 2

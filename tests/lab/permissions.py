@@ -19,7 +19,7 @@ import tempfile
 import typing as t
 
 import yaml
-from kubelab import diagnose, running, settings
+from kubelab import diagnose, lifecycle, running, settings
 
 MANIFEST = settings.REPOSITORY / "docs/manifests/audit.yml"
 IDENTITY = "system:serviceaccount:kube-system:kubelet-certs-audit"
@@ -72,8 +72,12 @@ def gaps(state: pathlib.Path) -> dict[str, str]:
 
 def main() -> int:
     """Gives the exit status."""
-    state = settings.state_root()
-    running.require_init(state)
+    with lifecycle.lab() as state:
+        return check(state)
+
+
+def check(state: pathlib.Path) -> int:
+    """Runs the cases and prints a line for each; gives the exit status."""
     documents = list(yaml.safe_load_all(MANIFEST.read_text()))
     cases: list[tuple[str, Documents, dict[str, str]]] = [("all rules", documents, {})]
     for index, document in enumerate(documents):

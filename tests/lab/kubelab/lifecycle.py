@@ -168,6 +168,21 @@ def _made(directory: pathlib.Path) -> pathlib.Path:
     return directory
 
 
+@contextlib.contextmanager
+def lab() -> t.Iterator[pathlib.Path]:
+    """The state folder of the lab that runs; where none does, one is started, and ended again."""
+    build.check_host()
+    state = settings.state_root()
+    started_here = running.find_init(state) is None
+    if started_here:
+        up(3, "1h")
+    try:
+        yield state
+    finally:
+        if started_here:
+            down()
+
+
 def _ssh_key(path: pathlib.Path) -> None:
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "kubecare-lab", "-f", path], check=True)
 
