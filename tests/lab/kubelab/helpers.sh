@@ -107,6 +107,7 @@ replace_manifest() {
     on cp1 rm "/etc/kubernetes/manifests/$1.yaml"
     until ! component_running "$1"; do sleep 0.2; done
     until ! kubectl -n kube-system get pod "$1-cp1" >/dev/null 2>&1; do sleep 0.2; done
+    sleep 2.5 # the kubelet forgets the old pod when it next cleans up, which it does every two seconds
     forget_leader "$1"
     place_manifest "$1" "$2"
 }
@@ -114,11 +115,11 @@ replace_manifest() {
 # forget_leader NAME: spare the next one the wait until the lease of the one before has run out.
 forget_leader() { kubectl -n kube-system delete lease "$1" --ignore-not-found; }
 
-# lease_over: nobody holds the controller manager's lease any more.
+# lease_over SECONDS: nobody has renewed the controller manager's lease for so long.
 lease_over() {
     local renewed
     renewed=$(kubectl -n kube-system get lease kube-controller-manager -o 'jsonpath={.spec.renewTime}')
-    [ "$(($(date +%s) - $(date -d "$renewed" +%s)))" -gt 5 ]
+    [ "$(($(date +%s) - $(date -d "$renewed" +%s)))" -gt "$1" ]
 }
 
 wait_for() { until "$@" 2>/dev/null; do sleep 0.2; done; }
