@@ -236,7 +236,7 @@ def _number(value: t.Any, default: t.Any) -> t.Any:
 
 def _choice(value: t.Any, allowed: tuple[t.Any, ...], default: t.Any) -> t.Any:
     for item in allowed:
-        if type(item) is bool:
+        if isinstance(item, bool):
             if value is item:
                 return item
         elif isinstance(value, str) and value == item:

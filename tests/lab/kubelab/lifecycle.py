@@ -83,7 +83,7 @@ def _start(state: pathlib.Path, machines: list[Machine], signing_duration: str, 
             start_new_session=True,
             cwd="/",
         )
-    wait("the lab's first process", lambda: (state / "started").exists(), 20, state)
+    wait("the lab's first process", (state / "started").exists, 20, state)
     (state / "network").write_text(running.namespace(running.require_init(state), "net") or "")
     names = {machine.name for machine in machines}
     wait("the machines", lambda: set(running.leaders(running.require_init(state))) == names, 20, state)
@@ -122,7 +122,7 @@ def _write_state(state: pathlib.Path, machines: list[Machine], signing_duration:
         layout.cluster_pki(state / "pki", address)
         authority = pki.Authority.load(state / "pki")
         letters = string.ascii_lowercase + string.digits
-        token = ".".join("".join(secrets.choice(letters) for _ in range(length)) for length in (6, 16))
+        token = ".".join("".join(secrets.choice(letters) for _turn in range(length)) for length in (6, 16))
         pki.write(state / "bootstrap-token", token, 0o600)
         _ssh_key(state / "id_ed25519")
         public = (state / "id_ed25519.pub").read_text()

@@ -2,6 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # shellcheck shell=sh
+# The awk programs are in single quotes (SC2016); other parts read what is found here (SC2034).
+# shellcheck disable=SC2016,SC2034
 #
 # The kubelet: its process, else its unit, and the flags of it that matter. Other flags and the environment by name only.
 

@@ -2,6 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # shellcheck shell=sh
+# The awk programs are in single quotes.
+# shellcheck disable=SC2016
 #
 # kubeconfig and KubeletConfiguration, read by their indentation: known keys only, embedded data never as it stands.
 # Flow style and JSON (but for a KubeletConfiguration with one key a line), anchors and tabs are said to be unsupported.

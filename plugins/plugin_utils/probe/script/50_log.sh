@@ -2,6 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # shellcheck shell=sh
+# The awk programs are in single quotes.
+# shellcheck disable=SC2016
 #
 # The kubelet's log: lines about certificates and the API server, newest first, counted by shape (the line without its numbers), so
 # that a line repeated ten thousand times is sent once.

@@ -2,6 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # shellcheck shell=sh
+# Other parts read what is set here.
+# shellcheck disable=SC2034
 #
 # The order of the questions. What matters most is asked first, so that an answer cut short still says it.
 

@@ -136,7 +136,9 @@ def test_the_clocks(
 ) -> None:
     import http.server
 
-    shifted = lambda self, timestamp=None: email.utils.formatdate(time.time() + offset, usegmt=True)  # noqa: E731
+    def shifted(self: t.Any, timestamp: t.Any = None) -> str:
+        return email.utils.formatdate(time.time() + offset, usegmt=True)
+
     monkeypatch.setattr(http.server.BaseHTTPRequestHandler, "date_time_string", shifted)
     found = run(run_module, cluster)["api_server"]
     assert abs(found["time_offset_seconds"] - expected) <= 1

@@ -24,7 +24,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.netwo
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.protocol import Section
 
 if t.TYPE_CHECKING:
-    from conftest import Authority, Node, Pair
+    from .conftest import Authority, Node, Pair
 
 _OPENSSL = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
 
@@ -84,7 +84,7 @@ def _toward(node: Node, port: int) -> None:
 @_OPENSSL
 @pytest.mark.parametrize("embedded", [False, True])
 def test_the_api_server_names_the_node(node: Node, shell: list[str], authority: Authority, embedded: bool) -> None:
-    from conftest import b64
+    from .conftest import b64
 
     with _api_server(node.root, authority.issue("kube-apiserver", address="127.0.0.1"), authority) as (port, asked):
         _toward(node, port)
@@ -115,7 +115,7 @@ def test_the_api_server_refuses(node: Node, tools: list[str], authority: Authori
 def test_a_server_that_cannot_be_trusted_is_asked_nothing(
     node: Node, tools: list[str], authority: Authority, case: str
 ) -> None:
-    from conftest import Authority as NewAuthority
+    from .conftest import Authority as NewAuthority
 
     issuer = NewAuthority("kubernetes") if case == "another CA" else authority
     address = "127.0.0.9" if case == "another address" else "127.0.0.1"

@@ -27,7 +27,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.proto
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.values import epoch, log_time, systemd_time
 
 if t.TYPE_CHECKING:
-    from conftest import Node
+    from .conftest import Node
 
 NONCE = "0123456789abcdef01234567"
 NULLABLE = {
@@ -91,7 +91,7 @@ def test_a_cut_answer_never_says_that_a_file_is_absent(node: Node) -> None:
 def test_damaged_answers_do_no_harm(node_answer: str, seed: int) -> None:
     dice = random.Random(seed)
     characters = list(node_answer)
-    for _ in range(200):
+    for _turn in range(200):
         characters[dice.randrange(len(characters))] = dice.choice(
             ["\n", " ", "\x00", "\udc80", "9", "-", "é", "[", "!", "\u202e", ""]
         )
@@ -100,7 +100,7 @@ def test_damaged_answers_do_no_harm(node_answer: str, seed: int) -> None:
 
 @pytest.fixture(scope="module")
 def node_answer(tmp_path_factory: pytest.TempPathFactory) -> str:
-    from conftest import Authority, Node
+    from .conftest import Authority, Node
 
     return Node(tmp_path_factory.mktemp("node"), Authority()).answer()
 

@@ -16,7 +16,7 @@ import typing as t
 import pytest
 
 if t.TYPE_CHECKING:
-    from conftest import Node
+    from .conftest import Node
 
 _AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
@@ -379,7 +379,8 @@ def test_a_node_without_tools(node: Node, shell: list[str]) -> None:
     for name in ("systemctl", "journalctl"):
         (node.bin / name).unlink()
     from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.protocol import build_script, read_answer
-    from conftest import NONCE
+
+    from .conftest import NONCE
 
     script = build_script(NONCE, node.settings).splitlines(keepends=True)
     script = [b"PATH=%s\n" % os.fsencode(node.bin) if line.startswith(b"PATH=") else line for line in script]

@@ -17,7 +17,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.evide
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.protocol import read_answer
 
 if t.TYPE_CHECKING:
-    from conftest import Node
+    from .conftest import Node
 
 NONCE = "0123456789abcdef01234567"
 
@@ -34,12 +34,12 @@ class _Safe:
 
     def token(self) -> str:
         letters = string.ascii_lowercase + string.digits
-        secret = "".join(secrets.choice(letters) for _ in range(16))
+        secret = "".join(secrets.choice(letters) for _turn in range(16))
         self.made.append(secret)
         return f"{secrets.token_hex(3)}.{secret}"
 
     def jwt(self) -> str:
-        parts = [base64.urlsafe_b64encode(secrets.token_bytes(30)).decode().rstrip("=") for _ in range(2)]
+        parts = [base64.urlsafe_b64encode(secrets.token_bytes(30)).decode().rstrip("=") for _part in range(2)]
         self.made.extend(parts)
         return f"eyJhbGciOiJSUzI1NiJ9.{parts[0]}.{parts[1]}"
 
