@@ -56,7 +56,7 @@ def run(log: Log, kind: str, core: str, python: str, arguments: tuple[str, ...] 
 
 def read_sanity(status: int, output: str) -> Result:
     """Count the sanity tests that ran."""
-    ran = len(set(re.findall(r'^Running sanity test "?([^"\n]+?)"?$', output, re.MULTILINE)))
+    ran = len(set(re.findall(r'^Running sanity test "([^"]+)"', output, re.MULTILINE)))
     failed = re.search(r"The (\d+) sanity test\(s\) listed below \(out of \d+\) failed", output)
     failures = int(failed[1]) if failed else int(status != 0)
     if not ran:
