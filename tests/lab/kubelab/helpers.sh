@@ -5,6 +5,8 @@
 # What the snippets of a fault can use, besides kubectl (as the cluster's administrator). They run with `set -euo pipefail`
 # in the lab's control network and know NODE, NODE_ADDRESS, CP_ADDRESS and LAB_STATE.
 # shellcheck shell=bash
+# The snippets use what is set here (SC2034); awk programs and remote commands are in single quotes (SC2016).
+# shellcheck disable=SC2016,SC2034
 
 CLIENT_SIGNER=kubernetes.io/kube-apiserver-client-kubelet
 SERVING_SIGNER=kubernetes.io/kubelet-serving
