@@ -29,6 +29,7 @@ from common import (
     developer_venv,
     live_collections,
     pythons,
+    user_venv,
     venv,
 )
 from parts import Log, Part, Result, run
@@ -107,6 +108,7 @@ def _versions(log: Log) -> Result:
     present = pythons()
     wanted = [(core, python) for core, python in CORES if python in present]
     absent = [f"{core} (Python {python})" for core, python in CORES if python not in present]
+    newest = (NEWEST_CORE[next(iter(present))], next(iter(present)))
     passed = failed = 0
     collections = copied_collection().parents[2]
     for core, python in wanted:
@@ -114,12 +116,22 @@ def _versions(log: Log) -> Result:
         folder = venv(f"core-{core}", [f"ansible-core=={core}.*", *TEST_REQUIREMENTS], python)
         with tempfile.TemporaryDirectory(prefix="kubelet-certs-") as name:
             scratch = pathlib.Path(name)
-            environment = ansible_environment(folder, collections, scratch / "home")
-            environment["PYTHONPATH"] = str(collections)
-            command = [folder / "bin/python", "-m", "pytest", "-q", *WORKERS, f"--ignore={OF_NO_VERSION}", "tests/unit"]
-            status, output = log.run(command, environment, collections / IN_COLLECTIONS)
-            result = ansible_test.read_pytest(status, output)
-            del environment["PYTHONPATH"]
+            environment = {
+                **ansible_environment(folder, collections, scratch / "home"),
+                "PYTHONPATH": str(collections),
+            }
+            result = Result(passed=0)
+            if (core, python) != newest:  # the developer's own, in which `make check` runs them
+                command = [
+                    folder / "bin/python",
+                    "-m",
+                    "pytest",
+                    "-q",
+                    *WORKERS,
+                    f"--ignore={OF_NO_VERSION}",
+                    "tests/unit",
+                ]
+                result = ansible_test.read_pytest(*log.run(command, environment, collections / IN_COLLECTIONS))
             wrong = collection_build.rediagnose(log, folder, collections, scratch / "home", scratch)
         for line in wrong:
             log.write(f"WRONG: {line}\n")
@@ -227,6 +239,8 @@ def main() -> None:
         program, *arguments = commands[sys.argv[1]]
         environment = {**os.environ, "PYTHONPATH": str(live_collections())}
         sys.exit(subprocess.run([developer / program, *arguments], env=environment, cwd=ROOT, check=False).returncode)
+    if sys.argv[1] == "test":
+        user_venv()
     sets = {"check": check_parts, "test": test_parts, "lab-test": lambda: [Part("lab", _lab, shown=True)]}
     run(sets[sys.argv[1]]())
 
