@@ -14,6 +14,7 @@ import json
 import pathlib
 import subprocess
 import sys
+import textwrap
 import time
 import traceback
 import typing as t
@@ -41,11 +42,11 @@ class Log:
         self._file = path.open("w", encoding="utf-8", errors="replace")
 
     def write(self, text: str) -> None:
-        """Write ``text`` as it is."""
+        """Write ``text`` as it is to the file, and indented to the terminal, where it is a part's and not ours."""
         self._file.write(text)
         self._file.flush()
         if self.shown:
-            sys.stdout.write(text)
+            sys.stdout.write(textwrap.indent(text, "    "))
             sys.stdout.flush()
 
     def run(self, command: t.Sequence[t.Any], env: dict[str, str], cwd: pathlib.Path = ROOT) -> tuple[int, str]:
@@ -124,5 +125,5 @@ def report(outcomes: list[dict[str, t.Any]], seconds: float) -> t.NoReturn:
     for outcome in skipped:
         print(f"Not run: {outcome['name']}: {outcome['skipped']}")
     print(f"Took {seconds / 60:.1f} minutes. What each part printed is in {(BUILD / 'log').relative_to(ROOT)}/")
-    print(f"{totals['passed']} passed, {totals['failed']} failed", flush=True)
+    print(f"Together: {totals['passed']} passed, {totals['failed']} failed", flush=True)
     sys.exit(1 if totals["failed"] else 0)
