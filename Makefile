@@ -7,7 +7,7 @@
 PYTHON = $$(sh tools/find-python --best)
 export KUBECONFIG INVENTORY ARGS FAULT
 
-.PHONY: help diagnose check test docs format lab-up lab-down lab-diagnose lab-test record clean
+.PHONY: help diagnose check test docs format lab lab-up lab-down lab-diagnose lab-test record clean
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -36,6 +36,9 @@ lab-down: ## end the lab and remove all of it
 
 lab-diagnose: ## start the lab, break one node, diagnose it
 	@python=$(PYTHON) && $$python tools/lab.py diagnose
+
+lab: ## the lab's own command line: ARGS='inject csr-denied --node node3', ARGS='run -- kubectl get csr'
+	@python=$(PYTHON) && $$python tools/lab.py $(ARGS)
 
 lab-test: ## the lab's matrix alone (FAULT=name for one)
 	@python=$(PYTHON) && $$python tools/run.py lab-test
