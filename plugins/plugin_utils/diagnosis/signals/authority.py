@@ -23,9 +23,7 @@ def rbac_signals(cluster: Cluster) -> Data:
     """Each review's ``allowed``, ``user``, ``reason`` and ``granted_by``; an absent review is a mapping of nothing."""
     reviews = dig(cluster.rbac_info, "reviews") or {}
     signals: Data = {name: review for name, review in reviews.items() if isinstance(review, dict)}
-    renewal = dig(signals, "node_selfnodeclient", "allowed")
-    signals["bindings_seen"] = dig(cluster.rbac_info, "bindings") is not None
-    signals["auto_approval"] = renewal
+    signals["auto_approval"] = dig(signals, "node_selfnodeclient", "allowed")
     return signals
 
 

@@ -39,3 +39,12 @@ def test_a_rule_of_the_users_own_is_applied(tmp_path: t.Any) -> None:
     evidence = {"cluster": {"node_info": {"collected_at": "2026-11-23T20:00:00Z", "nodes": [{"name": "n"}]}}}
     (node,) = diagnose(evidence, rule_dirs=[str(tmp_path)])["nodes"]
     assert (node["verdict"], node["primary"]["rule"]) == ("at_risk", "my-rule")
+
+
+def test_a_rule_of_the_users_own_may_not_take_the_id_of_a_shipped_one(tmp_path: t.Any) -> None:
+    (tmp_path / "csr-pending.yml").write_text(
+        "{id: csr-pending, title: T, stage: kubelet, severity: warning, when: 'a', shows: S, why: W,"
+        " fix: {steps: [{text: X}], risk: low}}"
+    )
+    with pytest.raises(AnsibleFilterError, match="there is a rule 'csr-pending' already"):
+        diagnose({}, now="2026-11-23T20:00:00Z", rule_dirs=[str(tmp_path)])
