@@ -28,9 +28,9 @@ from . import certificates, init, lifecycle, running, settings
 from .settings import CONTROL_PLANE, Json, LabError
 
 HELPERS = pathlib.Path(__file__).with_name("helpers.sh")
-INJECT_SECONDS = 60
-EFFECT_SECONDS = 45
-HEAL_SECONDS = 60
+INJECT_SECONDS = 60 * settings.PATIENCE
+EFFECT_SECONDS = 45 * settings.PATIENCE
+HEAL_SECONDS = 60  # of patience too, see lifecycle.wait
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +108,7 @@ def inject(state: pathlib.Path, fault: Fault, node: str | None = None) -> None:
     deadline = time.monotonic() + EFFECT_SECONDS
     while (problem := _try(state, fault.effect, fault, node)) is not None:
         if time.monotonic() > deadline:
-            raise LabError(f"{fault.name}: its effect was not seen on {node} within {EFFECT_SECONDS} s. {problem}")
+            raise LabError(f"{fault.name}: its effect was not seen on {node} within {EFFECT_SECONDS:.0f} s. {problem}")
         time.sleep(0.3)
 
 
@@ -118,7 +118,7 @@ def heal(state: pathlib.Path, *which: Fault) -> None:
     nodes = []
     for fault, mark in zip(which, marks, strict=True):
         nodes.append(json.loads(mark.read_text())["node"] if mark.exists() else fault.node)
-        _snippet(state, fault.heal, fault, nodes[-1], HEAL_SECONDS, "heal")
+        _snippet(state, fault.heal, fault, nodes[-1], HEAL_SECONDS * settings.PATIENCE, "heal")
     recover(state, list(dict.fromkeys(nodes)))
     for mark in marks:
         mark.unlink(missing_ok=True)

@@ -217,6 +217,7 @@ def inventory(state: pathlib.Path, machines: t.Sequence[Machine]) -> Json:
 
 def wait(what: str, condition: t.Callable[[], bool], seconds: float, state: pathlib.Path) -> None:
     """Wait for a condition; :class:`LabError` says what did not happen."""
+    seconds *= settings.PATIENCE
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

@@ -13,6 +13,8 @@ import sys
 import typing as t
 
 KUBERNETES_VERSION = "v1.36.3"
+#: Multiplies every time limit of the lab: more than 1 for a busy machine.
+PATIENCE = float(os.environ.get("KUBECARE_LAB_PATIENCE", "1"))
 MINIMUM_GO = (1, 26)
 DEBIAN_SUITE = "bookworm"
 #: Raise it when the packages or the files put into the node root change.
