@@ -34,6 +34,7 @@ WORDS = {"expired": "EXPIRED", "failing": "FAILING", "at_risk": "AT RISK", "unkn
 _MARKS = {"expired": "✖", "failing": "✖", "at_risk": "▲", "unknown": "?", "healthy": "✔"}
 _MAX_CAUSES = 4
 _MAX_COMMAND_ROWS = 4
+_MAX_BESIDES = 2
 
 
 def render(diagnosis: t.Any, report: str | None = None, columns: int = 80, rows: int = 24) -> list[Line]:
@@ -101,7 +102,9 @@ def _attention(model: Record, columns: int, room: int) -> list[Line]:
     told: set[str] = set()
     for index in urgent:
         finding = shown[index][0]["primary"]
-        block = _block(model, shown[index], columns)
+        block = _block(model, shown[index], columns, besides=True)
+        if _height(block, columns) - 1 > left:
+            block = _block(model, shown[index], columns, besides=False)
         need = _height(block, columns) - 1
         new = finding is None or finding["rule"] not in told
         if new and (need <= left or len(shown) == 1):
@@ -129,7 +132,7 @@ def _groups(nodes: list[Record]) -> list[list[Record]]:
     return sorted(groups.values(), key=lambda group: (VERDICTS.index(group[0]["verdict"]), -len(group)))
 
 
-def _block(model: Record, nodes: list[Record], columns: int) -> list[Line]:
+def _block(model: Record, nodes: list[Record], columns: int, besides: bool) -> list[Line]:
     node, now = nodes[0], moment(model["now"])
     lines = [_title(node, now, columns)]
     finding = node["primary"]
@@ -141,22 +144,46 @@ def _block(model: Record, nodes: list[Record], columns: int) -> list[Line]:
             lines += _field("unseen", f"{item['subject']}: {item['reason']}{more} {item['message']}", columns, 1)
     else:
         lines += _field("cause", finding["title"], columns, 2, "strong")
-        for proof in finding["evidence"][:1]:
-            origin = ", ".join(
-                part for part in (proof["source"], clock(proof["time"], now) if proof["time"] else "") if part
-            )
-            lines += _field("proof", '"' + proof["text"] + '"', columns, 2)
-            if origin and sum(width(text) for text, _style in lines[-1]) + width(origin) + 4 <= columns:
-                lines[-1].append((f"  [{origin}]", "dim"))
-            elif origin:
-                lines += _field("", shorten(f"[{origin}]", columns - 10), columns, 1, "dim")
+        lines += _proof(finding, now, columns)
         if node["changes"]:
             change = node["changes"][0]
             when = f"{clock(change['time'], now)} " if change["time"] else ""
             lines += _field("before", when + change["text"], columns, 1)
         lines += _next(finding, columns)
+        lines += _besides(node, now, columns) if besides else []
     if len(nodes) > 1:
         lines += _field("also", _names(nodes[1:], columns - 10), columns, 1)
+    return lines
+
+
+def _proof(finding: Record, now: t.Any, columns: int) -> list[Line]:
+    """The first proof, quoted, with where and when it was seen."""
+    lines: list[Line] = []
+    for proof in finding["evidence"][:1]:
+        origin = ", ".join(
+            part for part in (proof["source"], clock(proof["time"], now) if proof["time"] else "") if part
+        )
+        lines += _field("proof", '"' + proof["text"] + '"', columns, 2)
+        if origin and sum(width(text) for text, _style in lines[-1]) + width(origin) + 4 <= columns:
+            lines[-1].append((f"  [{origin}]", "dim"))
+        elif origin:
+            lines += _field("", shorten(f"[{origin}]", columns - 10), columns, 1, "dim")
+    return lines
+
+
+def _besides(node: Record, now: t.Any, columns: int) -> list[Line]:
+    """What is broken as well, and explained by nothing that was found: healing the primary cause leaves it."""
+    others = [
+        finding for finding in node["findings"] if finding["role"] == "contributing" and finding["severity"] != "info"
+    ]
+    lines: list[Line] = []
+    for finding in others[:_MAX_BESIDES]:
+        lines += _field("besides", finding["title"], columns, 1, "strong")
+        lines += _proof(finding, now, columns)
+        lines += _next(finding, columns)
+    if len(others) > _MAX_BESIDES:
+        rest = count(len(others) - _MAX_BESIDES, "more finding")
+        lines += _field("besides", f"{rest}: see the report", columns, 1)
     return lines
 
 

@@ -38,6 +38,19 @@ def test_a_failing_node_says_verdict_stage_cause_proof_and_next_step() -> None:
     assert text.endswith("Report    /runs/1/report.html")
 
 
+def test_an_independent_finding_is_told_below_the_primary_cause_in_three_lines() -> None:
+    node = samples.failing("worker-7")
+    disk = samples.at_risk("x")["primary"]
+    node["findings"] = [*node["findings"], {**disk, "role": "contributing"}]
+    text = shown(samples.diagnosis([node]), rows=30)
+    assert text.index("  cause   ") < text.index("  besides The disk with the certificates is nearly full")
+    assert 'proof   "proof of pki-disk-nearly-full"  [csr_info csrs, 19:40]' in text
+    assert text.count("  next    ") == 2
+    assert "besides" not in shown(samples.diagnosis([node]), rows=14)
+    node["findings"] += [{**disk, "rule": f"other-{index}", "role": "contributing"} for index in range(3)]
+    assert "besides 2 more findings: see the report" in shown(samples.diagnosis([node]), rows=50)
+
+
 def test_healthy_nodes_take_one_line_with_the_next_rotation() -> None:
     text = shown(samples.one_failing())
     assert "✔ 2 healthy" in text
