@@ -229,6 +229,9 @@ def _title(node: Record, now: t.Any, columns: int) -> Line:
     if client and client["seconds_left"] is not None:
         left = client["seconds_left"]
         parts.append(f"{duration(left)} left" if left > 0 else f"certificate ended {duration(left)} ago")
+    opens = node["foresight"]["rotation_opens_in_seconds"] if node["foresight"] else None
+    if verdict == "at_risk" and opens is not None:
+        parts.append(f"next rotation from {duration(opens)} on" if opens > 0 else "rotation is due")
     lead = f"  {WORDS[verdict]}   "
     name = shorten(node["name"], columns - 2 - len(lead))
     while parts and 2 + width(name) + len(lead) + width(" · ".join(parts)) > columns:

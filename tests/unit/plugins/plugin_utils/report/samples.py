@@ -118,6 +118,51 @@ BINDING = finding(
 )
 
 
+def foresight(opens: int, closes: int, ends: int, *blocked_by: str) -> Record:
+    """In seconds from NOW, as ``diagnosis/foresight.py`` gives it."""
+    return {
+        "rotation_opens_in_seconds": opens,
+        "rotation_closes_in_seconds": closes,
+        "expires_in_seconds": ends,
+        "blocked_by": list(blocked_by),
+    }
+
+
+APPROVAL = {
+    "subject": "serving",
+    "csr": "csr-x7k2p",
+    "state": "pending",
+    "created": at(minutes=-25),
+    "approver": {"name": "kubelet-csr-approver", "workload": "kube-system/kubelet-csr-approver"},
+    "decision": "refuses",
+    "failing": ["dns-resolution"],
+    "checks": [
+        {"name": "common-name", "passed": True, "compared": "system:node:worker-7"},
+        {"name": "dns-resolution", "passed": False, "compared": "10.0.0.7 is none of 10.0.0.8"},
+        {"name": "expiration", "passed": None, "compared": ""},
+    ],
+    "source": "https://github.com/postfinance/kubelet-csr-approver",
+}
+COMPARISON = {
+    "client": {
+        "reference": {"serial": "4f1c", "path": "/var/lib/kubelet/pki/kubelet-client-current.pem"},
+        "disk": {"serial": "4f1c", "public_key_sha256": "ab" * 32, "not_after": at(days=65), "path": "/pki/current"},
+        "issued": {"serial": "5a00", "public_key_sha256": "cd" * 32, "not_after": at(days=365), "csr": "csr-new"},
+        "served": None,
+        "agree": False,
+        "lost_at": "issued-not-fetched",
+        "lost": "The certificate was issued, and the kubelet never fetched it.",
+    },
+    "serving": None,
+}
+DISTRIBUTION = {
+    "name": "kubeadm",
+    "title": "kubeadm",
+    "rotates_by": "kubelet",
+    "evidence": [{"text": "its bootstrap kubeconfig is /etc/kubernetes/bootstrap-kubelet.conf", "source": "node_probe"}],
+}
+
+
 def stages(broken: str | None = None, **states: str) -> list[Record]:
     """All nine; those behind ``broken`` wait."""
     names = list(STAGES)
@@ -190,9 +235,13 @@ def failing(name: str) -> Record:
         "stages": stages("approval", schedule="unknown"),
         "certificates": {"client": certificate(300, 65), "serving": certificate(300, 65, "served")},
         "changes_before_failure": [
-            event(at(minutes=-31), "manifest", "kube-controller-manager.yaml changed"),
+            {**event(at(minutes=-31), "manifest", "kube-controller-manager.yaml changed"), "seconds_before": 360},
             event(at(minutes=-32), "rbac", "ClusterRoleBinding kubeadm:node-autoapprove-certificate-rotation deleted"),
         ],
+        "approval": [APPROVAL],
+        "comparison": COMPARISON,
+        "distribution": DISTRIBUTION,
+        "foresight": foresight(-3 * 86400, 20 * 86400, 65 * 86400, "auto-approval-binding-missing"),
         "timeline": [
             event(at(days=-300), "certificate", "client certificate 4f1c9a", at(days=65)),
             event(at(days=-300), "certificate", "serving certificate 88ab01", at(days=65)),
@@ -256,6 +305,7 @@ def at_risk(name: str) -> Record:
         "summary": "3 MiB are left on the file system of /var/lib/kubelet/pki",
         "primary": disk,
         "findings": [disk],
+        "foresight": foresight(3 * 3600, 5 * 3600, 6 * 3600, disk["rule"]),
         "stages": stages(storage="at_risk"),
     }
 

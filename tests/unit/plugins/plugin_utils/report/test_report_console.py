@@ -51,6 +51,14 @@ def test_an_independent_finding_is_told_below_the_primary_cause_in_three_lines()
     assert "besides 2 more findings: see the report" in shown(samples.diagnosis([node]), rows=50)
 
 
+def test_a_node_at_risk_says_when_its_next_rotation_is() -> None:
+    node = samples.at_risk("worker-1")
+    assert "worker-1  AT RISK" in shown(samples.diagnosis([node]), 100)
+    assert "next rotation from 3 h on" in shown(samples.diagnosis([node]), 100)
+    node["foresight"]["rotation_opens_in_seconds"] = -5
+    assert "rotation is due" in shown(samples.diagnosis([node]), 100)
+
+
 def test_healthy_nodes_take_one_line_with_the_next_rotation() -> None:
     text = shown(samples.one_failing())
     assert "✔ 2 healthy" in text

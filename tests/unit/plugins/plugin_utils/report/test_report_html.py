@@ -171,3 +171,30 @@ def test_the_bar_of_a_certificate() -> None:
     assert ended["scale"]["now"] == 1000.0
     unknown = html._bar({**samples.certificate(10, 10), "not_before": None}, now)
     assert unknown["scale"] is None
+
+
+def words(text: str) -> str:
+    """What a reader reads, each element's text apart from its neighbours'."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", text))
+
+
+def test_a_node_shows_who_approves_the_certificate_in_its_places_and_the_distribution() -> None:
+    text = words(html.render(samples.one_failing()))
+    assert "kubeadm , certificate renewed by kubelet" in text
+    assert "It is for kubelet-csr-approver ( kube-system/kubelet-csr-approver ) to decide." in text
+    assert "it refuses this request" in text
+    assert "dns-resolution fails 10.0.0.7 is none of 10.0.0.8" in text
+    assert "expiration not seen" in text
+    assert "The certificate was issued, and the kubelet never fetched it." in text
+    assert "issued to the newest CSR 5a00 cdcdcdcdcdcdcdcd" in text
+    assert "manifest, 6 min before" in text
+    assert "Foresight" not in text
+
+
+def test_foresight_is_shown_where_nothing_is_broken_yet() -> None:
+    text = words(html.render(samples.diagnosis([samples.at_risk("worker-1")])))
+    assert "opens in 3 h and closes in 5 h; the certificate ends in 6 h." in text
+    assert "cannot succeed: The disk with the certificates is nearly full" in text
+    clear = {**samples.healthy("worker-2"), "foresight": samples.foresight(-60, 3600, 7200)}
+    text = words(html.render(samples.diagnosis([clear])))
+    assert "opened 1 min ago" in text and "Nothing that was seen stands in its way." in text
