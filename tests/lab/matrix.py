@@ -2,25 +2,28 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Every fault of the lab against the diagnosis: inject, diagnose over SSH, compare, heal.
+"""Every fault of the lab, and several at once, against the diagnosis: inject, diagnose over SSH, compare, heal.
 
-Exit status: 0 when every case passed. The results are also written to ``build/lab-matrix.json``.
+Faults of one node share a diagnosis, each on a worker of its own. A case that fails in company is run again alone, so that what fails
+is what is wrong. Exit status: 0 when every case passed. The results are also written to ``build/lab-matrix.json``.
 """
 
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
+import dataclasses
 import json
 import pathlib
 import sys
-import tempfile
+import threading
 import time
-import typing as t
+import traceback
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from kubelab import diagnose, faults, init, leaks, lifecycle, settings  # noqa: E402
-from kubelab.faults import Fault  # noqa: E402
+from kubelab import cases, faults, init, lifecycle, metrics, running, runs, settings  # noqa: E402
+from kubelab.cases import Batch, Case  # noqa: E402
 from kubelab.settings import Json, LabError  # noqa: E402
 
 RESULTS = settings.REPOSITORY / "build/lab-matrix.json"
@@ -28,152 +31,117 @@ RESULTS = settings.REPOSITORY / "build/lab-matrix.json"
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Run faults of the lab against the diagnosis.")
-    parser.add_argument("--fault", action="append", metavar="NAME", help="only this one (repeatable)")
-    parser.add_argument("--list", action="store_true", help="list the faults and end")
-    parser.add_argument(
-        "--keep", type=pathlib.Path, metavar="FOLDER", help="keep each case's run folder and output here"
-    )
+    parser.add_argument("--fault", action="append", metavar="NAME", help="only this fault or compound (repeatable)")
+    parser.add_argument("--single", action="store_true", help="one diagnosis for each case")
+    parser.add_argument("--labs", type=int, default=1, metavar="N", help="so many labs side by side (1)")
+    parser.add_argument("--list", action="store_true", help="list what shares a diagnosis, and end")
+    parser.add_argument("--summary", action="store_true", help="print the table of the last run again, and end")
+    parser.add_argument("--keep", type=pathlib.Path, metavar="FOLDER", help="keep each run's folder and output here")
     options = parser.parse_args()
     try:
-        if options.list:
-            print(faults.summary(faults.load_all().values()))
+        if options.summary:
+            print(metrics.table(json.loads(RESULTS.read_text())))
             return 0
-        chosen = [faults.get(name) for name in options.fault] if options.fault else list(faults.load_all().values())
-        with lifecycle.lab() as state:
-            return run(state, chosen, options.keep)
-    except LabError as error:
+        known = cases.load_all()
+        unknown = set(options.fault or ()) - set(known)
+        if unknown:
+            raise LabError(f"There is no fault {' or '.join(sorted(unknown))}: `lab.py faults` lists them.")
+        chosen = [known[name] for name in options.fault] if options.fault else list(known.values())
+        batches = cases.plan(chosen, options.single)
+        if options.list:
+            print("\n".join(batch.name for batch in batches))
+            return 0
+        return Matrix(batches, options.keep.absolute() if options.keep else None).run(options.labs)
+    except (LabError, OSError) as error:
         print(f"matrix: {error}", file=sys.stderr)
         return 2
 
 
-def run(state: pathlib.Path, chosen: t.Sequence[Fault], keep: pathlib.Path | None) -> int:
-    """Run the cases one after another; the last one is that the cluster is healthy again."""
-    for name in faults.injected(state):
-        faults.heal(state, faults.get(name))
-    results = []
-    cases = [
-        *chosen,
-        Fault("healthy-again", "After everything.", None, "node2", faults.Expectation(("healthy",)), "", "", ""),
-    ]
-    for number, fault in enumerate(cases, 1):
-        result = case(state, fault, keep)
-        results.append(result)
-        verdict = "ok    " if result["passed"] else "FAILED"
-        seconds = result["seconds"]
-        times = " + ".join(f"{what} {seconds[what]:.1f}" for what in ("inject", "diagnose", "heal") if what in seconds)
-        print(f"{number:2}/{len(cases)} {verdict} {fault.name:40} {times} s", flush=True)
-        for problem in result["problems"]:
-            print(f"         {problem}", flush=True)
-    failed = sum(not result["passed"] for result in results)
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(
-        json.dumps({"cases": results, "passed": len(results) - failed, "failed": failed}, indent=1) + "\n"
-    )
-    print(f"{len(results) - failed} passed, {failed} failed")
-    return 1 if failed else 0
+@dataclasses.dataclass
+class Matrix:
+    """The batches that wait, and what became of those that do not; shared by the labs' threads."""
 
+    batches: list[Batch]
+    keep: pathlib.Path | None
+    cases: list[Json] = dataclasses.field(default_factory=list)
+    runs: list[Json] = dataclasses.field(default_factory=list)
+    labs: list[Json] = dataclasses.field(default_factory=list)
+    lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
 
-def case(state: pathlib.Path, fault: Fault, keep: pathlib.Path | None) -> Json:
-    """One case: what was injected, expected and found, the problems, and the seconds each step took."""
-    seconds: dict[str, float] = {}
-    problems: list[str] = []
-    found: Json = {"verdict": None, "first_broken_stage": None, "primary": None, "findings": []}
-
-    def timed(what: str, act: t.Callable[[], None]) -> bool:
+    def run(self, labs: int) -> int:
+        """Run all batches in so many labs, write the results, and give the exit status."""
         start = time.monotonic()
-        try:
-            act()
-            return True
-        except LabError as error:
-            problems.append(f"{what}: {error}")
-            return False
-        finally:
-            seconds[what] = round(time.monotonic() - start, 2)
+        with concurrent.futures.ThreadPoolExecutor(labs) as pool:
+            ends = [pool.submit(self.work, number) for number in range(labs)]
+        broken = [error for end in ends if (error := end.exception())]
+        for error in broken:
+            print("".join(traceback.format_exception(error)), file=sys.stderr)
+        failed = sum(not case["passed"] for case in self.cases)
+        results: Json = {
+            "cases": self.cases,
+            "runs": self.runs,
+            "labs": self.labs,
+            "passed": len(self.cases) - failed,
+            "failed": failed,
+            "not_run": [case.name for batch in self.batches for case, _node in batch.placed],
+            "seconds": round(time.monotonic() - start, 1),
+        }
+        results["metrics"] = metrics.measure(results)
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+        print(metrics.table(results))
+        return 1 if failed or broken or results["not_run"] else 0
 
-    def look() -> None:
-        with tempfile.TemporaryDirectory(prefix="kubecare-matrix-") as folder:
-            directory = (keep.absolute() / fault.name) if keep else pathlib.Path(folder) / "run"
-            secrets = leaks.collect(state)
-            done = diagnose.run(state, directory, "-v")
-            if keep:
-                directory.mkdir(parents=True, exist_ok=True)
-                (directory.parent / f"{fault.name}.output").write_text(done.stdout)
-            problems.extend(leaks.find(secrets | leaks.collect(state), done.stdout, directory))
-            try:
-                diagnosis = json.loads((directory / "diagnosis.json").read_text())
-            except (OSError, ValueError) as error:
-                raise LabError(
-                    f"no diagnosis.json ({error}); the playbook's last lines: {done.stdout[-800:]}"
-                ) from error
-        found.update(summary(diagnosis, fault.node))
-        problems.extend(compare(diagnosis, fault, [machine.name for machine in init.Plan.load(state).machines]))
+    def work(self, number: int) -> None:
+        """Take batches and run them in one lab until none is left that it can run; the last case is that all is well again."""
+        state = settings.state_root()
+        state = state if number == 0 else state.with_name(f"{state.name}-{number + 1}")
+        ours = running.find_init(state) is None
+        start = time.monotonic()
+        with lifecycle.lab(state, settings.kubernetes_version(number)):
+            version = init.Plan.load(state).kubernetes
+            lab: Json = {"lab": number, "kubernetes": version}
+            faults.heal(state, *map(faults.get, faults.injected(state)))
+            while batch := self.next(version):
+                for case in self.record(runs.run(state, batch, self.keep), lab):
+                    self.record(runs.run(state, Batch.of(case), self.keep), lab, again=True)
+                if ours and not self.runs_of(lab)[-1]["healed"]:
+                    lifecycle.restart(state)
+            last = Case(f"healthy-again-{version}", cases.HEALTHY, None, (), faults.Expectation((cases.HEALTHY,)))
+            self.record(runs.run(state, Batch.of(last), self.keep), lab)
+        lab["runs"] = len(self.runs_of(lab))
+        lab["cases"] = sum(case["lab"] == number for case in self.cases)
+        self.labs.append({**lab, "seconds": round(time.monotonic() - start, 1)})
 
-    is_fault = bool(fault.inject)
-    if not is_fault or timed("inject", lambda: faults.inject(state, fault)):
-        timed("diagnose", look)
-    if is_fault:
-        timed("heal", lambda: faults.heal(state, fault))
-    return {
-        "case": fault.name,
-        "faults": [fault.name] if is_fault else [],
-        "node": fault.node,
-        "expected": {
-            "verdict": list(fault.expect.verdicts),
-            "first_broken_stage": fault.expect.stage,
-            "primary": fault.rule,
-        },
-        "found": found,
-        "problems": problems,
-        "passed": not problems,
-        "seconds": seconds,
-    }
+    def next(self, version: str) -> Batch | None:
+        """The next batch that this version can run."""
+        with self.lock:
+            batch = next((batch for batch in self.batches if batch.runs_on(version)), None)
+            if batch:
+                self.batches.remove(batch)
+            return batch
 
+    def runs_of(self, lab: Json) -> list[Json]:
+        """The runs of one lab so far."""
+        return [run for run in self.runs if run["lab"] == lab["lab"]]
 
-def summary(diagnosis: Json, name: str) -> Json:
-    """What was said of the node, and every finding of the whole cluster."""
-    node: Json = next((entry for entry in diagnosis["nodes"] if entry["name"] == name), {})
-    return {
-        "verdict": node.get("verdict"),
-        "first_broken_stage": node.get("first_broken_stage"),
-        "primary": primary(node),
-        "findings": [
-            {"node": entry["name"], "rule": finding["rule"], "role": finding["role"], "severity": finding["severity"]}
-            for entry in diagnosis["nodes"]
-            for finding in entry["findings"]
-        ],
-    }
-
-
-def primary(node: Json) -> str | None:
-    return node["primary"]["rule"] if node.get("primary") else None
-
-
-def compare(diagnosis: Json, fault: Fault, machines: t.Sequence[str]) -> list[str]:
-    """What differs from what was expected, one sentence each."""
-    nodes = {entry["name"]: entry for entry in diagnosis["nodes"]}
-    problems = [f"{name}: not in the diagnosis" for name in machines if name not in nodes]
-    for name in machines:
-        if name not in nodes:
-            continue
-        node = nodes[name]
-        rules = [finding["rule"] for finding in node["findings"]]
-        if name == fault.node:
-            expect = fault.expect
-            if primary(node) != fault.rule:
-                problems.append(f"{name}: primary cause is {primary(node)}, expected {fault.rule} (found {rules})")
-            if expect.verdicts and node["verdict"] not in expect.verdicts:
-                problems.append(f"{name}: verdict is {node['verdict']}, expected {' or '.join(expect.verdicts)}")
-            if node["first_broken_stage"] != expect.stage:
-                problems.append(f"{name}: first broken stage is {node['first_broken_stage']}, expected {expect.stage}")
-            reasons = {gap["reason"] for gap in (*node["missing"], *diagnosis["cluster"]["not_seen"])}
-            if expect.not_seen and expect.not_seen not in reasons:
-                problems.append(f"{name}: nothing is said to be not seen because {expect.not_seen}, only {reasons}")
-        elif fault.expect.others == "healthy":
-            if node["verdict"] != "healthy" or primary(node):
-                problems.append(f"{name}: verdict is {node['verdict']} ({rules}), and it has nothing to do with this")
-        elif primary(node) not in (None, fault.rule):
-            problems.append(f"{name}: primary cause is {primary(node)}, expected none or {fault.rule}")
-    return problems
+    def record(self, run: Json, lab: Json, again: bool = False) -> list[Case]:
+        """Note a run and print it. Gives the cases that failed in company, which are to be run again alone."""
+        company = len(run["cases"]) > 1
+        repeated = [case["case"] for case in run["cases"] if company and not case["passed"]]
+        lines = [
+            f"{lab['kubernetes']}  {' + '.join(f'{what} {value:.1f}' for what, value in run['seconds'].items())} s"
+        ]
+        for case in run["cases"]:
+            verdict = "ok" if case["passed"] else "again" if company else "FAILED"
+            lines.append(f"  {verdict:6} {case['case']:45} {case['node']}" + (" (failed in company)" if again else ""))
+            lines += [f"         {problem}" for problem in case["problems"]]
+        marks = {"lab": lab["lab"], "kubernetes": lab["kubernetes"], "again": again}
+        with self.lock:
+            self.cases += [{**case, **marks} for case in run["cases"] if case["case"] not in repeated]
+            self.runs.append({**run, **marks, "cases": [case["case"] for case in run["cases"]]})
+            print("\n".join(lines), flush=True)
+        return [case for name, case in cases.load_all().items() if name in repeated]
 
 
 if __name__ == "__main__":

@@ -57,13 +57,13 @@ def check_host() -> None:
         raise LabError("The lab needs root: it makes namespaces, bridges and mounts (all of its own).")
 
 
-def build() -> None:
-    """Build whatever the cache lacks, and say what that was and how long it took."""
+def build(version: str) -> None:
+    """Build whatever the cache lacks for a lab of that version, and say what that was and how long it took."""
     check_host()
     with _locked():
         for what, done, step in (
             ("commands of this host", _host_is_ready, _install_host_packages),
-            (f"Kubernetes {settings.KUBERNETES_VERSION}", _binaries_are_built, _build_binaries),
+            (f"Kubernetes {version}", lambda: _binaries_are_built(version), lambda: _build_binaries(version)),
             (f"machine root ({settings.DEBIAN_SUITE})", settings.root_directory().is_dir, _build_root),
             ("image", image_path().is_file, _build_image),
         ):
@@ -76,8 +76,13 @@ def build() -> None:
             say(f"{what}: {time.monotonic() - start:.0f} s")
 
 
-def is_built() -> bool:
-    return _host_is_ready() and _binaries_are_built() and settings.root_directory().is_dir() and image_path().is_file()
+def is_built(version: str) -> bool:
+    return (
+        _host_is_ready()
+        and _binaries_are_built(version)
+        and settings.root_directory().is_dir()
+        and image_path().is_file()
+    )
 
 
 def image_path() -> pathlib.Path:
@@ -125,8 +130,8 @@ def _install_host_packages() -> None:
     _run(["apt-get", "install", "-qy", "--no-install-recommends", *packages], problem, env=environment)
 
 
-def _binaries_are_built() -> bool:
-    return all((settings.binaries_directory() / name).is_file() for name in settings.BINARIES)
+def _binaries_are_built(version: str) -> bool:
+    return all((settings.binaries_directory(version) / name).is_file() for name in settings.BINARIES)
 
 
 def _go_version(go: str) -> tuple[int, int] | None:
@@ -166,8 +171,7 @@ def _go() -> str:
     return str(go)
 
 
-def _build_binaries() -> None:
-    version = settings.KUBERNETES_VERSION
+def _build_binaries(version: str) -> None:
     major, minor = version.lstrip("v").split(".")[:2]
     stamps = {
         "k8s.io/component-base/version.gitVersion": version,
@@ -176,7 +180,7 @@ def _build_binaries() -> None:
         "k8s.io/client-go/pkg/version.gitVersion": version,
     }
     flags = "-s -w " + " ".join(f"-X {name}={value}" for name, value in stamps.items())
-    target = settings.binaries_directory()
+    target = settings.binaries_directory(version)
     partial = target.with_name(target.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -185,7 +189,7 @@ def _build_binaries() -> None:
     _run(
         command,
         f"Kubernetes {version} cannot be built: is the Go module proxy reachable?",
-        cwd=settings.GO_MODULE,
+        cwd=settings.go_module(version),
         env={**os.environ, "CGO_ENABLED": "0"},
     )
     shutil.rmtree(target, ignore_errors=True)

@@ -28,13 +28,15 @@ def parser() -> argparse.ArgumentParser:
         command.set_defaults(act=act)
         return command
 
-    add("build", "build what the cache lacks", lambda _: build.build())
-    up = add("up", "start the lab", lambda a: lifecycle.up(a.nodes, a.signing_duration))
+    built = add("build", "build what the cache lacks", lambda _: build.build(settings.kubernetes_version()))
+    up = add("up", "start the lab", _up)
+    for command in (built, up):
+        command.add_argument("--kubernetes", metavar="VERSION", help=" or ".join(settings.KUBERNETES_VERSIONS))
     up.add_argument("--nodes", type=int, default=3, choices=range(1, 10), metavar="N", help="worker nodes (3)")
     up.add_argument(
         "--signing-duration", default="1h", help="--cluster-signing-duration of the controller manager (1h)"
     )
-    add("down", "end the lab and remove everything of it", lambda _: lifecycle.down())
+    add("down", "end the lab and remove everything of it", lambda _: lifecycle.down(settings.state_root()))
     add("status", "show what runs", lambda _: lifecycle.status())
     inventory = add("inventory", "print the Ansible inventory (or write it)", _inventory)
     inventory.add_argument("--output", type=pathlib.Path, help="write it to this file instead")
@@ -72,6 +74,8 @@ def main(arguments: t.Sequence[str]) -> int:
 
         (init if arguments[0] == "_init" else helper).main(pathlib.Path(arguments[1]))
     options = parser().parse_args(arguments)
+    if getattr(options, "kubernetes", None):
+        os.environ["KUBECARE_LAB_KUBERNETES"] = options.kubernetes
     try:
         build.check_host()
         return options.act(options) or 0
@@ -85,6 +89,10 @@ def main(arguments: t.Sequence[str]) -> int:
 def _state() -> pathlib.Path:
     running.require_init(settings.state_root())
     return settings.state_root()
+
+
+def _up(options: argparse.Namespace) -> None:
+    lifecycle.up(options.nodes, options.signing_duration, settings.state_root(), settings.kubernetes_version())
 
 
 def _inventory(options: argparse.Namespace) -> None:

@@ -5,9 +5,10 @@
 """Faults: one YAML file each in ``tests/lab/faults``, injected and healed by snippets of bash.
 
 A file has ``description``, ``rule`` (the primary cause to be found; null: none), ``node`` (the machine it is injected on unless
-another is asked for), ``expect`` (see :class:`Expectation`), and the snippets ``inject``, ``effect`` (succeeds once the
-effect is there; it is tried again until then) and ``heal``. The snippets run in the lab's control network with the
-functions of ``helpers.sh``.
+another is asked for; a fault that names one belongs there), ``alone`` (it bears no other fault in the lab beside it, though it is one
+node's), ``kubernetes`` (the versions it can be made with, ``>=1.36``), ``expect`` (see :class:`Expectation`), and the snippets ``inject``,
+``effect`` (succeeds once the effect is there; it is tried again until then) and ``heal``. The snippets run in the lab's control
+network with the functions of ``helpers.sh``.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from .settings import CONTROL_PLANE, Json, LabError
 HELPERS = pathlib.Path(__file__).with_name("helpers.sh")
 INJECT_SECONDS = 60 * settings.PATIENCE
 EFFECT_SECONDS = 45 * settings.PATIENCE
+#: Where a fault is injected that names no machine, and the matrix does not choose either.
+ANY_NODE = "node2"
 HEAL_SECONDS = 60  # of patience too, see lifecycle.wait
 
 
@@ -39,12 +42,26 @@ class Expectation:
 
     ``others``: ``healthy`` (the fault is this node's alone) or ``affected`` (it hits the whole cluster: no other node may have
     another primary cause than this one). ``not_seen``: a reason for which the report must say that something was not seen.
+    ``contributing``: rules that must be found as causes beside the primary one. ``symptoms``: rules that must be found as symptoms, each
+    with a rule that must be said to explain it. ``allow``: findings that a healthy case may have nevertheless.
     """
 
     verdicts: tuple[str, ...] = ()
     stage: str | None = None
     others: str = "healthy"
     not_seen: str | None = None
+    contributing: tuple[str, ...] = ()
+    symptoms: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    allow: tuple[str, ...] = ()
+
+    @classmethod
+    def load(cls, raw: t.Mapping[str, t.Any]) -> Expectation:
+        """From a file's ``expect``; a single verdict may stand for the list of those that are right."""
+        values = dict(raw)
+        verdict = values.pop("verdict", ())
+        for key in ("contributing", "allow"):
+            values[key] = tuple(values.get(key) or ())
+        return cls(verdicts=(verdict,) if isinstance(verdict, str) else tuple(verdict), **values)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +76,8 @@ class Fault:
     inject: str
     effect: str
     heal: str
+    alone: bool = False
+    kubernetes: str = ""
 
     @classmethod
     def load(cls, path: pathlib.Path) -> Fault:
@@ -66,18 +85,17 @@ class Fault:
         unknown = set(raw) - {field.name for field in dataclasses.fields(cls)}
         if unknown:
             raise LabError(f"{path.name}: unknown keys {sorted(unknown)}.")
-        expect = dict(raw.get("expect") or {})
-        verdict = expect.pop("verdict", ())
-        verdicts = (verdict,) if isinstance(verdict, str) else tuple(verdict)
         return cls(
             name=path.stem,
             description=raw["description"],
             rule=raw["rule"],
-            node=raw.get("node", "node2"),
-            expect=Expectation(verdicts=verdicts, **expect),
+            node=raw.get("node", ANY_NODE),
+            expect=Expectation.load(raw.get("expect") or {}),
             inject=raw.get("inject") or "",
             effect=raw.get("effect") or "",
             heal=raw.get("heal") or "",
+            alone=raw.get("alone", False),
+            kubernetes=raw.get("kubernetes", ""),
         )
 
 
@@ -97,16 +115,17 @@ def injected(state: pathlib.Path) -> dict[str, Json]:
     return {path.stem: json.loads(path.read_text()) for path in sorted((state / "injected").glob("*.json"))}
 
 
-def inject(state: pathlib.Path, fault: Fault, node: str | None = None) -> None:
-    """Inject a fault and wait until its effect is there."""
+def inject(state: pathlib.Path, fault: Fault, node: str | None = None, effect: str | None = None) -> None:
+    """Inject a fault and wait until its effect is there, or another one that is given instead."""
     node = node or fault.node
+    effect = fault.effect if effect is None else effect
     mark = state / "injected" / f"{fault.name}.json"
     mark.parent.mkdir(exist_ok=True)
     moment = datetime.datetime.now(datetime.timezone.utc).strftime("%FT%TZ")
     mark.write_text(json.dumps({"node": node, "time": moment}))
     _snippet(state, fault.inject, fault, node, INJECT_SECONDS, "inject")
     deadline = time.monotonic() + EFFECT_SECONDS
-    while (problem := _try(state, fault.effect, fault, node)) is not None:
+    while (problem := _try(state, effect, fault, node)) is not None:
         if time.monotonic() > deadline:
             raise LabError(f"{fault.name}: its effect was not seen on {node} within {EFFECT_SECONDS:.0f} s. {problem}")
         time.sleep(0.3)
@@ -115,13 +134,24 @@ def inject(state: pathlib.Path, fault: Fault, node: str | None = None) -> None:
 def heal(state: pathlib.Path, *which: Fault) -> None:
     """Undo faults, make their nodes as they were when they joined, and wait until the whole cluster is well."""
     marks = [state / "injected" / f"{fault.name}.json" for fault in which]
-    nodes = []
+    nodes: dict[str, list[Fault]] = {}
     for fault, mark in zip(which, marks, strict=True):
-        nodes.append(json.loads(mark.read_text())["node"] if mark.exists() else fault.node)
-        _snippet(state, fault.heal, fault, nodes[-1], HEAL_SECONDS * settings.PATIENCE, "heal")
-    recover(state, list(dict.fromkeys(nodes)))
+        nodes.setdefault(json.loads(mark.read_text())["node"] if mark.exists() else fault.node, []).append(fault)
+
+    def undo(node: str) -> None:
+        for fault in reversed(nodes[node]):
+            _snippet(state, fault.heal, fault, node, HEAL_SECONDS * settings.PATIENCE, "heal")
+
+    _on_each(undo, nodes)
+    recover(state, list(nodes))
     for mark in marks:
         mark.unlink(missing_ok=True)
+
+
+def _on_each(act: t.Callable[[str], t.Any], names: t.Iterable[str]) -> None:
+    """Do something for several machines at once; what one of them raises is raised once all are done."""
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        list(pool.map(act, names))
 
 
 def recover(state: pathlib.Path, nodes: list[str]) -> None:
@@ -133,9 +163,12 @@ def recover(state: pathlib.Path, nodes: list[str]) -> None:
         return running.kubectl(state, "apply", "-f", str(state / "cluster.yml"), check=False).returncode == 0
 
     lifecycle.wait("the API server", cluster_is_restored, 60, state)
-    for node in nodes:
+
+    def renew(node: str) -> None:
         running.on(state, node, "systemctl", "stop", "kubelet")
         certificates.renew(state, node)
+
+    _on_each(renew, nodes)
     unfinished = [
         request["metadata"]["name"]
         for request in lifecycle.objects(state, "csr")
@@ -143,8 +176,7 @@ def recover(state: pathlib.Path, nodes: list[str]) -> None:
     ]
     if unfinished:
         running.kubectl(state, "delete", "csr", "--ignore-not-found", *unfinished)
-    for node in nodes:
-        certificates.restart_kubelet(state, node)
+    _on_each(lambda node: certificates.restart_kubelet(state, node), nodes)
     started = time.time()
 
     def healthy() -> bool:
@@ -158,8 +190,7 @@ def recover(state: pathlib.Path, nodes: list[str]) -> None:
 
     lifecycle.wait("the cluster to be healthy again", healthy, HEAL_SECONDS, state)
     forget = "journalctl -q --rotate && journalctl -q --vacuum-size=1"
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        list(pool.map(lambda name: running.on(state, name, "sh", "-c", forget, check=False), names))
+    _on_each(lambda name: running.on(state, name, "sh", "-c", forget, check=False), names)
     running.kubectl(state, "delete", "events", "--all", "--namespace=default")
 
 

@@ -5,9 +5,9 @@
 """The lab's helper process, in the control network: it approves serving certificate requests, and answers DNS.
 
 A cluster of kubeadm's has no approver of kubelet serving certificates; people install one. This is the lab's. It approves a
-request whose names and addresses are those of the node that asks. Two files in the state folder steer it:
-``approver-paused`` (it does nothing while that exists) and ``approver-denies`` (names of nodes; their client certificate
-requests are denied).
+request whose names and addresses are those of the node that asks. Two files in the state folder steer it, each with names of nodes:
+``approver-paused`` (it does nothing for those nodes; for none at all when the file is empty) and ``approver-denies`` (their client
+certificate requests are denied).
 
 The DNS server knows no name: every question is answered with *no such name*, as a resolver does that is well.
 """
@@ -46,8 +46,7 @@ def main(state: pathlib.Path) -> t.NoReturn:
     api = Api(address, state / "approver.conf")
     while True:
         try:
-            if not (state / "approver-paused").exists():
-                approve(api, state, plan.machines)
+            approve(api, state, plan.machines)
         except (OSError, http.client.HTTPException, ValueError) as error:
             api.close()
             print(f"approver: {error}", file=sys.stderr, flush=True)
@@ -86,19 +85,27 @@ class Api:
 
 def approve(api: Api, state: pathlib.Path, machines: t.Sequence[Machine]) -> None:
     """Decide on every request that waits and is ours to decide on."""
-    denied_file = state / "approver-denies"
-    denied = set(denied_file.read_text().split()) if denied_file.exists() else set()
+    paused, denied = _names(state / "approver-paused"), _names(state / "approver-denies")
+    if paused == set():
+        return
     for request in api.call("GET", API)["items"]:
         if request.get("status", {}).get("conditions"):
             continue
         name, signer = request["metadata"]["name"], request["spec"]["signerName"]
         node = node_of(request)
-        if signer == CLIENT and node in denied:
+        if node in (paused or ()):
+            continue
+        if signer == CLIENT and node in (denied or ()):
             decide(
                 api, name, request, "Denied", "NodeQuarantined", f"Node {node} is not allowed to renew its certificate."
             )
         elif signer == SERVING and serving_is_right(request, machines):
             decide(api, name, request, "Approved", "ServingNamesMatch", "The names and addresses are the node's own.")
+
+
+def _names(path: pathlib.Path) -> set[str] | None:
+    """The names in a file; None where there is no such file."""
+    return set(path.read_text().split()) if path.exists() else None
 
 
 def node_of(request: Json) -> str | None:

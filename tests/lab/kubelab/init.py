@@ -35,6 +35,7 @@ class Plan:
     """What init is to start: written by ``up`` as ``plan.json`` in the state folder."""
 
     cgroup: str
+    kubernetes: str
     root: str
     binaries: str
     image: str

@@ -40,11 +40,11 @@ def exclusive(state: pathlib.Path) -> t.Iterator[None]:
         os.close(descriptor)
 
 
-def up(workers: int, signing_duration: str) -> None:
+def up(workers: int, signing_duration: str, state: pathlib.Path, version: str) -> None:
     """Start a lab; when one runs already and is whole, say so; remove what a crashed one left first."""
     build.check_host()
-    build.build()
-    state = settings.state_root()
+    if not build.is_built(version):
+        build.build(version)
     start = time.monotonic()
     with exclusive(state):
         if running.find_init(state) is not None and (state / "ready").exists():
@@ -53,26 +53,25 @@ def up(workers: int, signing_duration: str) -> None:
         if running.remove(state):
             say("removed what was left of an earlier lab")
         try:
-            _start(state, settings.machines(workers), signing_duration, start)
+            _start(state, version, settings.machines(workers), signing_duration, start)
         except BaseException:
             if not os.environ.get("KUBECARE_LAB_KEEP"):
                 running.remove(state)
             raise
 
 
-def down() -> None:
+def down(state: pathlib.Path) -> None:
     """End the lab and remove everything of it."""
     build.check_host()
-    state = settings.state_root()
     with exclusive(state):
         say("the lab is gone" if running.remove(state) else "there is no lab")
 
 
-def _start(state: pathlib.Path, machines: list[Machine], signing_duration: str, start: float) -> None:
+def _start(state: pathlib.Path, version: str, machines: list[Machine], signing_duration: str, start: float) -> None:
     def report(what: str) -> None:
         say(f"{time.monotonic() - start:5.1f} s  {what}")
 
-    token = _write_state(state, machines, signing_duration)
+    token = _write_state(state, version, machines, signing_duration)
     report("keys, certificates and files are made")
     with (state / "init.log").open("ab") as log:
         subprocess.Popen(
@@ -112,7 +111,7 @@ def _start(state: pathlib.Path, machines: list[Machine], signing_duration: str, 
     report("every node is ready, with its client and serving certificates")
 
 
-def _write_state(state: pathlib.Path, machines: list[Machine], signing_duration: str) -> str:
+def _write_state(state: pathlib.Path, version: str, machines: list[Machine], signing_duration: str) -> str:
     """Write everything the machines start from. Returns the bootstrap token."""
     old = os.umask(0o077)
     state.mkdir(parents=True)
@@ -152,8 +151,9 @@ def _write_state(state: pathlib.Path, machines: list[Machine], signing_duration:
             pki.write(state / name, content, 0o600)
         init.Plan(
             cgroup=running.cgroup_name(state),
+            kubernetes=version,
             root=str(settings.root_directory()),
-            binaries=str(settings.binaries_directory()),
+            binaries=str(settings.binaries_directory(version)),
             image=str(build.image_path()),
             machines=machines,
         ).save(state)
@@ -169,18 +169,25 @@ def _made(directory: pathlib.Path) -> pathlib.Path:
 
 
 @contextlib.contextmanager
-def lab() -> t.Iterator[pathlib.Path]:
+def lab(state: pathlib.Path | None = None, version: str | None = None) -> t.Iterator[pathlib.Path]:
     """The state folder of the lab that runs; where none does, one is started, and ended again."""
     build.check_host()
-    state = settings.state_root()
+    state = state or settings.state_root()
     started_here = running.find_init(state) is None
     if started_here:
-        up(3, "1h")
+        up(3, "1h", state, version or settings.kubernetes_version())
     try:
         yield state
     finally:
         if started_here:
-            down()
+            down(state)
+
+
+def restart(state: pathlib.Path) -> None:
+    """A new lab in place of one that cannot be healed."""
+    version = init.Plan.load(state).kubernetes
+    down(state)
+    up(3, "1h", state, version)
 
 
 def _ssh_key(path: pathlib.Path) -> None:
@@ -258,7 +265,7 @@ def status() -> int:
     plan = init.Plan.load(state)
     found = running.leaders(pid)
     unready = nodes_not_ready(state, [machine.name for machine in plan.machines])
-    print(f"state {state}, process {pid}, kubeconfig {state / 'admin.conf'}")
+    print(f"Kubernetes {plan.kubernetes}, state {state}, process {pid}, kubeconfig {state / 'admin.conf'}")
     for machine in plan.machines:
         leader = found.get(machine.name)
         if leader is None:

@@ -19,7 +19,7 @@ import subprocess
 import time
 import typing as t
 
-from . import init, settings
+from . import init
 from .settings import LabError
 
 ENVIRONMENT = {
@@ -124,7 +124,7 @@ def environment(state: pathlib.Path) -> dict[str, str]:
         **os.environ,
         "KUBECONFIG": str(state / "admin.conf"),
         "KUBECARE_LAB_STATE": str(state),
-        "PATH": f"{settings.binaries_directory()}:{os.environ.get('PATH', '')}",
+        "PATH": f"{init.Plan.load(state).binaries}:{os.environ.get('PATH', '')}",
     }
 
 
@@ -132,7 +132,7 @@ def kubectl(
     state: pathlib.Path, *arguments: str, stdin: str | None = None, check: bool = True, config: str = "admin.conf"
 ) -> subprocess.CompletedProcess[str]:
     """Run kubectl as the cluster's administrator."""
-    command = [str(settings.binaries_directory() / "kubectl"), f"--kubeconfig={state / config}", *arguments]
+    command = [f"{init.Plan.load(state).binaries}/kubectl", f"--kubeconfig={state / config}", *arguments]
     done = subprocess.run(
         enter_network(require_init(state), command),
         input=stdin if stdin is not None else "",

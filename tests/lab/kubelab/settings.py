@@ -12,7 +12,8 @@ import pathlib
 import sys
 import typing as t
 
-KUBERNETES_VERSION = "v1.36.3"
+#: Each has its Go module in ``kubernetes/``. The first is the one a lab runs unless told otherwise.
+KUBERNETES_VERSIONS = ("1.36.3", "1.34.4")
 #: Multiplies every time limit of the lab: more than 1 for a busy machine.
 PATIENCE = float(os.environ.get("KUBECARE_LAB_PATIENCE", "1"))
 MINIMUM_GO = (1, 26)
@@ -34,8 +35,8 @@ IMAGE = "kubecare.test/busybox:1"
 
 LAB_DIRECTORY = pathlib.Path(__file__).resolve().parent.parent
 ENTRY_POINT = LAB_DIRECTORY / "lab.py"
-GO_MODULE = LAB_DIRECTORY / "kubernetes"
 FAULTS = LAB_DIRECTORY / "faults"
+COMPOUNDS = LAB_DIRECTORY / "compound"
 REPOSITORY = LAB_DIRECTORY.parent.parent
 
 
@@ -57,8 +58,26 @@ def state_root() -> pathlib.Path:
     return pathlib.Path(os.environ.get("KUBECARE_LAB_STATE", "/run/kubecare-lab")).absolute()
 
 
-def binaries_directory() -> pathlib.Path:
-    return cache_root() / f"bin-{KUBERNETES_VERSION}-static"
+def kubernetes_version(number: int = 0) -> str:
+    """The version that a lab is started with, ``v1.36.3``; the second of several labs takes another than the first.
+
+    :class:`LabError` where ``KUBECARE_LAB_KUBERNETES`` asks for one that there is no Go module for.
+    """
+    asked = os.environ.get("KUBECARE_LAB_KUBERNETES", KUBERNETES_VERSIONS[0]).removeprefix("v")
+    if asked not in KUBERNETES_VERSIONS:
+        raise LabError(f"The lab has no Kubernetes {asked}, only {' and '.join(KUBERNETES_VERSIONS)}.")
+    first = KUBERNETES_VERSIONS.index(asked)
+    return f"v{KUBERNETES_VERSIONS[(first + number) % len(KUBERNETES_VERSIONS)]}"
+
+
+def go_module(version: str) -> pathlib.Path:
+    """The folder of the Go module that says what that version is built from."""
+    return LAB_DIRECTORY / "kubernetes" / version
+
+
+def binaries_directory(version: str) -> pathlib.Path:
+    """Where that version's binaries are, once they are built."""
+    return cache_root() / f"bin-{version}-static"
 
 
 def root_directory() -> pathlib.Path:
