@@ -168,6 +168,9 @@ def compare(diagnosis: Json, fault: Fault, machines: t.Sequence[str]) -> list[st
             reasons = {gap["reason"] for gap in (*node["missing"], *diagnosis["cluster"]["not_seen"])}
             if expect.not_seen and expect.not_seen not in reasons:
                 problems.append(f"{name}: nothing is said to be not seen because {expect.not_seen}, only {reasons}")
+            changes = [change["kind"] for change in node["changes_before_failure"]]
+            if expect.change and changes[:1] != [expect.change]:
+                problems.append(f"{name}: the change ranked first is none of {expect.change}: {changes}")
         elif fault.expect.others == "healthy":
             if node["verdict"] != "healthy" or primary(node):
                 problems.append(f"{name}: verdict is {node['verdict']} ({rules}), and it has nothing to do with this")

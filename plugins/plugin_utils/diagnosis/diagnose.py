@@ -65,7 +65,9 @@ def diagnose(evidence: t.Any, rules: t.Sequence[Rule], now: str | None = None, o
     moment = _moment(now, probes, results)
     cluster = Cluster(
         **results,
-        control_plane_hosts=tuple(probe["control_plane"] for probe in probes.values() if dig(probe, "control_plane")),
+        control_plane_hosts=tuple(
+            {**probe["control_plane"], "host": host} for host, probe in probes.items() if dig(probe, "control_plane")
+        ),
     )
     listed = dig(cluster.node_info, "nodes")
     by_name: dict[str, Data] = {str(node.get("name")): node for node in listed or () if isinstance(node, dict)}

@@ -39,12 +39,14 @@ class Expectation:
 
     ``others``: ``healthy`` (the fault is this node's alone) or ``affected`` (it hits the whole cluster: no other node may have
     another primary cause than this one). ``not_seen``: a reason for which the report must say that something was not seen.
+    ``change``: the kind of the change before the first failure that must be ranked first.
     """
 
     verdicts: tuple[str, ...] = ()
     stage: str | None = None
     others: str = "healthy"
     not_seen: str | None = None
+    change: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
