@@ -43,6 +43,7 @@ WELL_KNOWN_ROLES = frozenset(
         "system:certificates.k8s.io:certificatesigningrequests:nodeclient",
         "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
         "system:controller:certificate-controller",
+        "system:kube-controller-manager",
     }
 )
 """Bindings of these are told even when the role is gone or grants nothing: a role of that name was meant to."""

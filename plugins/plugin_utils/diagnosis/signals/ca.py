@@ -103,7 +103,7 @@ def odd_ones(places: dict[str, set[str] | None]) -> list[str] | None:
         groups.append((merged, members))
     largest = max(len(members) for _keys_, members in groups)
     if sum(1 for _keys_, members in groups if len(members) == largest) > 1:
-        return None
+        return []
     return [place for _keys_, members in groups if len(members) < largest for place in members]
 
 
