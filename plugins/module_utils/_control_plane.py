@@ -81,6 +81,7 @@ def control_plane_evidence(api: Api, with_last_issued: bool, page_size: int) -> 
             "readyz": seen.of("api_server.readyz", lambda: _health(api, "/readyz")),
             "livez": seen.of("api_server.livez", lambda: _health(api, "/livez")),
             "serving_certificates": seen.of("api_server.serving_certificates", lambda: _presented(api)),
+            "pods": seen.of("api_server.pods", lambda: _api_server_pods(api, page_size)),
         },
         "client_ca": seen.of("client_ca", lambda: _client_ca(api)),
         "cluster_ca": seen.of("cluster_ca", lambda: _cluster_ca(api)),
@@ -176,6 +177,7 @@ def pod_record(pod: Data) -> Data:
         "ready": truth(state.get("ready")),
         "restarts": integer(state.get("restartCount")),
         "started": moment(mapping(mapping(state.get("state")).get("running")).get("startedAt")),
+        "waiting": text(mapping(mapping(state.get("state")).get("waiting")).get("reason")),
         "last_termination": {
             "reason": text(ended.get("reason")),
             "message": safe_text(ended.get("message"), 500),
@@ -258,6 +260,28 @@ def _manager_pods(api: Api, page_size: int) -> list[Data]:
         if pods:
             return sorted(pods, key=lambda pod: pod["name"] or "")
     return []
+
+
+def _api_server_pods(api: Api, page_size: int) -> list[Data]:
+    pods = list_all(
+        api, f"{KUBE_SYSTEM}/pods", page_size, api_server_pod_record, labelSelector="component=kube-apiserver"
+    )
+    return sorted(pods, key=lambda pod: pod["name"] or "")
+
+
+def api_server_pod_record(pod: Data) -> Data:
+    """One pod of the API server: where, since when, of which image (an upgrade changes it). Its flags stay where they are."""
+    metadata, spec, status = (mapping(pod.get(part)) for part in ("metadata", "spec", "status"))
+    state = next((mapping(entry) for entry in sequence(status.get("containerStatuses"))), {})
+    container = next((mapping(entry) for entry in sequence(spec.get("containers"))), {})
+    return {
+        "name": text(metadata.get("name")),
+        "node": text(spec.get("nodeName")),
+        "ready": truth(state.get("ready")),
+        "restarts": integer(state.get("restartCount")),
+        "started": moment(mapping(mapping(state.get("state")).get("running")).get("startedAt")),
+        "image": text(container.get("image")),
+    }
 
 
 def _last_issued(api: Api, page_size: int, wanted: bool) -> dict[str, str]:

@@ -43,6 +43,7 @@ WELL_KNOWN_ROLES = frozenset(
         "system:certificates.k8s.io:certificatesigningrequests:nodeclient",
         "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
         "system:controller:certificate-controller",
+        "system:kube-controller-manager",
     }
 )
 """Bindings of these are told even when the role is gone or grants nothing: a role of that name was meant to."""
@@ -110,12 +111,15 @@ REVIEW_IDS: dict[str, tuple[str, Access]] = {
     "signer_update_status": ("signer", Access("update", _CSR, "status")),
     "signer_sign_client": ("signer", _signer("sign", CLIENT_SIGNER)),
     "signer_sign_serving": ("signer", _signer("sign", SERVING_SIGNER)),
+    "manager_approve_client": ("manager", _signer("approve", CLIENT_SIGNER)),
+    "manager_sign_client": ("manager", _signer("sign", CLIENT_SIGNER)),
 }
 """Review id → (kind of identity, what it asks for)."""
 
 
 def identities(node_name: str, bootstrap_user: str, bootstrap_groups: t.Sequence[str]) -> dict[str, Identity]:
-    """The four identities by kind. Approver and signer are one account, the certificate controller's."""
+    """The identities by kind. Approver and signer are one account, the certificate controller's, where the controller manager uses service
+    account credentials; where it does not, it acts as itself (``manager``)."""
     account = "system:serviceaccount:kube-system:certificate-controller"
     account_groups = ("system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated")
     return {
@@ -123,6 +127,7 @@ def identities(node_name: str, bootstrap_user: str, bootstrap_groups: t.Sequence
         "bootstrap": Identity("bootstrap", bootstrap_user, tuple(bootstrap_groups)),
         "approver": Identity("approver", account, account_groups),
         "signer": Identity("signer", account, account_groups),
+        "manager": Identity("manager", "system:kube-controller-manager", ("system:authenticated",)),
     }
 
 

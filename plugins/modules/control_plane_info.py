@@ -70,6 +70,11 @@ api_server:
     time_offset_seconds: {description: "Its clock minus this machine's, good to about a second.", type: int, sample: 0}
     readyz: {description: "Whether it is ready: C(ok), and C(checks) with C(name), C(ok), C(message).", type: dict}
     livez: {description: "Whether it is alive, alike.", type: dict}
+    pods:
+      description: >-
+        Its pods, C(name), C(node), C(ready), C(restarts), C(started) and C(image); empty where it runs as no pod.
+      type: list
+      elements: dict
     serving_certificates:
       description: The certificates it presents, the leaf first.
       type: list
@@ -115,7 +120,8 @@ controller_manager:
       type: dict
     pods:
       description: >-
-        Its pods, C(name), C(node), C(phase), C(ready), C(restarts), C(started), C(last_termination) and C(flags), which are those about
+        Its pods, C(name), C(node), C(phase), C(ready), C(restarts), C(started), C(waiting) (why its
+        container waits to start), C(last_termination) and C(flags), which are those about
         signing; empty where it runs as no pod.
       type: list
       elements: dict

@@ -72,12 +72,13 @@ RETURN = r"""
 reviews:
   description: >-
     The reviews by id, V(node_create_csr), V(node_get_csr), V(node_selfnodeclient), V(bootstrap_create_csr), V(bootstrap_nodeclient),
-    V(approver_update_approval), V(approver_approve_client), V(signer_update_status), V(signer_sign_client) and V(signer_sign_serving),
+    V(approver_update_approval), V(approver_approve_client), V(signer_update_status), V(signer_sign_client), V(signer_sign_serving),
+    V(manager_approve_client) and V(manager_sign_client),
     each a dictionary of the keys below; null when the API server could not be asked at all.
   returned: O(dest) is not given
   type: dict
   contains:
-    identity: {description: "Who is asked for: V(node), V(bootstrap), V(approver) or V(signer).", type: str, sample: node}
+    identity: {description: "Who is asked for: V(node), V(bootstrap), V(approver), V(signer) or V(manager).", type: str, sample: node}
     user: {description: The user asked for., type: str, sample: "system:node:worker-7"}
     groups: {description: The groups asked for., type: list, elements: str, sample: ["system:nodes", "system:authenticated"]}
     verb: {description: Verb., type: str, sample: create}

@@ -11,7 +11,12 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._time import format_time, parse_time
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.changes import (
+    cluster_changes,
+    node_changes,
+)
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.conform import conform
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.correlation import ranked
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.engine import evaluate
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.fleet import fleet_of
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.matching import Matching, match_hosts
@@ -21,8 +26,6 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.s
     node_signals_of,
 )
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.timeline import (
-    changes_before,
-    cluster_events,
     first_failure,
     timeline,
 )
@@ -65,16 +68,18 @@ def diagnose(evidence: t.Any, rules: t.Sequence[Rule], now: str | None = None, o
     moment = _moment(now, probes, results)
     cluster = Cluster(
         **results,
-        control_plane_hosts=tuple(probe["control_plane"] for probe in probes.values() if dig(probe, "control_plane")),
+        control_plane_hosts=tuple(
+            {**probe["control_plane"], "host": host} for host, probe in probes.items() if dig(probe, "control_plane")
+        ),
     )
     listed = dig(cluster.node_info, "nodes")
     by_name: dict[str, Data] = {str(node.get("name")): node for node in listed or () if isinstance(node, dict)}
     matching = match_hosts(probes, None if listed is None else list(by_name.values()))
     names = sorted(matching.hosts if only_hosts else {*by_name, *matching.hosts})
     csrs = _csrs_by_node(cluster)
-    shared, shared_events = cluster_signals(cluster, moment), cluster_events(cluster)
+    shared, shared_changes = cluster_signals(cluster, moment), cluster_changes(cluster)
     nodes = [
-        _judge(_view(name, moment, cluster, by_name, probes, matching, csrs), rules, shared, shared_events)
+        _judge(_view(name, moment, cluster, by_name, probes, matching, csrs), rules, shared, shared_changes)
         for name in names
     ]
     nodes.sort(key=lambda node: (VERDICTS.index(node["verdict"]), node["name"]))
@@ -137,7 +142,7 @@ def _view(
     )
 
 
-def _judge(view: View, rules: t.Sequence[Rule], shared: Data, shared_events: list[Data]) -> Data:
+def _judge(view: View, rules: t.Sequence[Rule], shared: Data, shared_changes: list[Data]) -> Data:
     gaps = list(dig(view.probed, "not_seen") or ())
     if view.probed is None:
         gaps.append({"subject": "node", "reason": "disabled", "message": "no inventory host was matched to this node"})
@@ -145,7 +150,7 @@ def _judge(view: View, rules: t.Sequence[Rule], shared: Data, shared_events: lis
     findings, skipped = evaluate(rules, signals)
     verdict = verdict_of(signals, findings)
     failure = first_failure(signals) if findings else None
-    events = timeline(view, signals, failure, shared_events)
+    changes = [*shared_changes, *node_changes(view, signals)]
     primary = primary_of(findings)
     return {
         "name": view.name,
@@ -164,8 +169,8 @@ def _judge(view: View, rules: t.Sequence[Rule], shared: Data, shared_events: lis
             "client": _certificate(signals["client_certificate"]),
             "serving": _certificate(signals["serving_certificate"]),
         },
-        "changes_before_failure": changes_before(events, failure),
-        "timeline": events,
+        "changes_before_failure": ranked(changes, failure, primary),
+        "timeline": timeline(view, failure, changes),
     }
 
 

@@ -27,6 +27,7 @@ _KEYS = (
 _STAGE_OF = {
     "node": "root", "process": "kubelet", "unit": "kubelet", "kubeconfig": "kubeconfig", "config": "config", "pki": "pki", "file": "pki",
     "bootstrap": "bootstrap_kubeconfig", "client_ca": "client_ca_file", "manifest": "control_plane", "ca_file": "control_plane",
+    "manager_kubeconfig": "control_plane", "manager_log": "control_plane",
     "log": "log", "serving": "serving", "network": "network",
 }  # fmt: skip
 """Section kind → the key it fills, in the order in which the node is asked (see ``_KEYS``)."""

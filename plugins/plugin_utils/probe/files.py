@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.protocol import Answer, Section, whole_number
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.values import Data, certificates, epoch
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.values import Data, certificates, epoch, log_moment
 
 Missing = t.Callable[[str, str, str], None]
 """Records what was not seen: subject, reason, message."""
@@ -46,6 +46,7 @@ def file_entry(section: Section) -> Data:
     }
     if section.one("key_path"):
         entry["key_path"] = section.one("key_path")
+        entry["key_exists"] = section.yes("key_exists")
     if section.one("denied"):
         entry.update(certificates=None, has_key=None, error="may not be read by the user of the probe")
     elif section.one("type") == "file" and not entry["size_bytes"]:
@@ -257,7 +258,14 @@ def control_plane(answer: Answer, missing: Missing) -> Data | None:
     manifests = answer.every("manifest")
     if not manifests:
         return None
-    result: Data = {"manifests": {}, "files": []}
+    result: Data = {
+        "manifests": {},
+        "files": [],
+        "manager_kubeconfig": kubeconfig(
+            answer.first("manager_kubeconfig"), "control_plane.manager_kubeconfig", missing
+        ),
+        "manager_log": _manager_log(answer.every("manager_log")),
+    }
     for manifest in manifests:
         flags = {name: value for name, _space, value in (line.partition(" ") for line in manifest.all("flag"))}
         if manifest.one("denied"):
@@ -269,6 +277,7 @@ def control_plane(answer: Answer, missing: Missing) -> Data | None:
         result["manifests"][manifest.name] = {
             "path": manifest.one("path"),
             "modified": epoch(manifest.number("modified")),
+            "image": manifest.one("image"),
             "flags": None if manifest.one("denied") else flags,
         }
     for section in answer.every("ca_file"):
@@ -279,3 +288,11 @@ def control_plane(answer: Answer, missing: Missing) -> Data | None:
             missing(f"control_plane.files.{entry['path']}.certificates", "not_permitted", entry["error"])
         result["files"].append(entry)
     return result
+
+
+def _manager_log(sections: list[Section]) -> list[Data] | None:
+    """The controller manager's last words about signing, approving and starting, oldest first; None when no log of it was found."""
+    if not sections:
+        return None
+    lines = [line.partition(" ") for section in sections for line in section.all("line")]
+    return [{"time": log_moment(time), "message": message[:400]} for time, _space, message in lines][-6:]

@@ -46,6 +46,7 @@ def kubelet(answer: Answer) -> Data:
         "binary": process.one("binary"),
         "pid": process.number("pid"),
         "started": _started(process, answer.first("node")),
+        "binary_changed": epoch(process.number("binary_changed")),
         "version": (process.one("version") or "").rpartition(" ")[2] or None,
         "flags": flags,
         "flags_source": source.one("flags_source") if source is not None else None,

@@ -69,3 +69,11 @@ def log_time(text: str, now: datetime) -> str | None:
         return format_time(moment.replace(year=now.year - 1) if moment > now + timedelta(days=1) else moment)
     except (ValueError, IndexError):
         return None
+
+
+def log_moment(text: str) -> str | None:
+    """A container log's RFC 3339 time in whole seconds; None when it is no time."""
+    try:
+        return format_time(parse_time(text))
+    except ValueError:
+        return None

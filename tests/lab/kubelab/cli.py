@@ -13,7 +13,7 @@ import sys
 import time
 import typing as t
 
-from . import build, certificates, diagnose, faults, lifecycle, running, settings
+from . import authorities, build, certificates, diagnose, faults, lifecycle, running, settings
 from .settings import LabError, say
 
 
@@ -56,6 +56,21 @@ def parser() -> argparse.ArgumentParser:
     bootstrap = add("bootstrap", "put a bootstrap kubeconfig into a machine", _bootstrap)
     bootstrap.add_argument("node")
     bootstrap.add_argument("token", nargs="?", help="another token than the lab's")
+    authority = add("ca", "put another CA of the cluster's name into /etc/kubernetes/pki of cp1", _ca)
+    authority.add_argument("name")
+    authority.add_argument("--same-key", action="store_true", help="a certificate of the cluster's own CA key")
+    authority.add_argument("--valid", default="3650d", help="how long it still is (3650d)")
+    authority.add_argument("--expired-for", metavar="DURATION", help="it expired so long ago")
+    sign = add("sign", "approve a node's waiting request and sign it with another CA of cp1", _sign)
+    sign.add_argument("node")
+    sign.add_argument("name")
+    rotate = add("rotate-ca", "rotate the cluster's CA and leave one node behind, or undo that", _rotate_ca)
+    rotate.add_argument("--behind", metavar="NODE", help="undo it where no node is named")
+    manager = add("manager-credentials", "give the controller manager a new certificate", _manager_credentials)
+    manager.add_argument("--expired-for", metavar="DURATION", help="it expired so long ago")
+    serving = add("api-certificate", "give the API server a serving certificate of any age", _api_certificate)
+    serving.add_argument("--lifetime", default="24h", help="how long it is valid in all (24h)")
+    serving.add_argument("--used", type=float, metavar="PERCENT", help="how much of that is over (put back the first one)")
     add("faults", "list the faults", lambda _: print(faults.summary(faults.load_all().values())))
     inject = add("inject", "inject a fault and wait for its effect", _inject)
     inject.add_argument("fault")
@@ -115,6 +130,32 @@ def _age(options: argparse.Namespace) -> None:
 
 def _bootstrap(options: argparse.Namespace) -> None:
     certificates.bootstrap(_state(), options.node, options.token)
+
+
+def _ca(options: argparse.Namespace) -> None:
+    authorities.make(_state(), options.name, options.same_key, options.valid, options.expired_for)
+
+
+def _sign(options: argparse.Namespace) -> None:
+    authorities.sign(_state(), options.node, options.name)
+
+
+def _rotate_ca(options: argparse.Namespace) -> None:
+    if options.behind:
+        authorities.rotate(_state(), options.behind)
+    else:
+        authorities.undo_rotation(_state())
+
+
+def _manager_credentials(options: argparse.Namespace) -> None:
+    authorities.manager_credentials(_state(), options.expired_for)
+
+
+def _api_certificate(options: argparse.Namespace) -> None:
+    if options.used is None:
+        authorities.restore_api_certificate(_state())
+    else:
+        authorities.api_certificate(_state(), options.lifetime, options.used)
 
 
 def _inject(options: argparse.Namespace) -> None:

@@ -117,6 +117,25 @@ replace_manifest() {
 # forget_leader NAME: spare the next one the wait until the lease of the one before has run out.
 forget_leader() { kubectl -n kube-system delete lease "$1" --ignore-not-found; }
 
+# role_without ROLE VERB RESOURCE: take a verb from the rules of a cluster role that name the resource. restore_role puts it back.
+role_without() {
+    [ -e "$LAB_STATE/role-before.json" ] || kubectl get clusterrole "$1" -o json >"$LAB_STATE/role-before.json"
+    kubectl get clusterrole "$1" -o json | "$LAB_PYTHON" -c '
+import json, sys
+role = json.load(sys.stdin)
+for rule in role["rules"]:
+    if sys.argv[2] in rule.get("resources", []):
+        rule["verbs"] = [verb for verb in rule["verbs"] if verb != sys.argv[1]]
+role["rules"] = [rule for rule in role["rules"] if rule["verbs"]]
+json.dump(role, sys.stdout)' "$2" "$3" | kubectl replace -f -
+}
+
+restore_role() {
+    [ -e "$LAB_STATE/role-before.json" ] || return 0
+    sed '/"resourceVersion":/d' "$LAB_STATE/role-before.json" | kubectl replace -f -
+    rm "$LAB_STATE/role-before.json"
+}
+
 # lease_over SECONDS: nobody has renewed the controller manager's lease for so long.
 lease_over() {
     local renewed

@@ -48,10 +48,17 @@ class Authority:
         self.key = key
 
     @classmethod
-    def create(cls, common_name: str, days: int = 3650) -> Authority:
-        key = ec.generate_private_key(ec.SECP256R1())
+    def create(
+        cls,
+        common_name: str,
+        days: int = 3650,
+        key: ec.EllipticCurvePrivateKey | None = None,
+        start: datetime.datetime | None = None,
+        end: datetime.datetime | None = None,
+    ) -> Authority:
+        key = key or ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-        start = now() - BACKDATE
+        start = start or now() - BACKDATE
         certificate = (
             x509.CertificateBuilder()
             .subject_name(name)
@@ -59,7 +66,7 @@ class Authority:
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(start)
-            .not_valid_after(start + datetime.timedelta(days=days))
+            .not_valid_after(end or start + datetime.timedelta(days=days))
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(_key_usage(signs=True), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
@@ -117,6 +124,26 @@ class Authority:
             )
         certificate = builder.sign(self.key, hashes.SHA256())
         return certificate.public_bytes(serialization.Encoding.PEM), key_pem(key)
+
+
+    def sign(self, request: x509.CertificateSigningRequest, hours: int = 1) -> bytes:
+        """Issue what a request asks for, as a signer of client certificates does. Returns the certificate, PEM."""
+        start = now() - BACKDATE
+        return (
+            x509.CertificateBuilder()
+            .subject_name(request.subject)
+            .issuer_name(self.certificate.subject)
+            .public_key(request.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(start)
+            .not_valid_after(start + datetime.timedelta(hours=hours))
+            .add_extension(_key_usage(signs=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([CLIENT]), critical=False)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
+            .sign(self.key, hashes.SHA256())
+            .public_bytes(serialization.Encoding.PEM)
+        )
 
 
 def _key_usage(signs: bool) -> x509.KeyUsage:

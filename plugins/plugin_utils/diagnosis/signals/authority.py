@@ -61,6 +61,11 @@ def controller_manager_signals(cluster: Cluster, now: str) -> Data:
 _APPROVERS = ("certificatesigningrequest-approving-controller", "csrapproving")
 
 
+def manager_flags(cluster: Cluster) -> Data | None:
+    """The controller manager's flags in force; None when they were not seen."""
+    return _flags(cluster)[0]
+
+
 def _flags(cluster: Cluster) -> tuple[Data | None, str | None]:
     """The flags in force: of a running pod, else of the manifest on a control-plane node."""
     for host in cluster.control_plane_hosts:

@@ -39,6 +39,7 @@ _UNKNOWN: Data = dict.fromkeys(
         "common_name",
         "serial",
         "issuer",
+        "issuer_key",
         "key_matches",
     )
 )
@@ -148,5 +149,6 @@ def _validity(certificate: Data, now: str) -> Data:
         "common_name": certificate.get("common_name"),
         "serial": certificate.get("serial"),
         "issuer": certificate.get("issuer"),
+        "issuer_key": certificate.get("authority_key_id"),
         "key_matches": None,
     }

@@ -10,7 +10,12 @@ from __future__ import annotations
 
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.authority import (
     controller_manager_signals,
+    manager_flags,
     rbac_signals,
+)
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.ca import (
+    ca_signals,
+    client_ca_certificates,
 )
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.certificate import (
     client_signals,
@@ -26,21 +31,35 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.s
     kubelet_signals,
 )
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.log import log_signals
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.manager import (
+    control_plane_certificates,
+    effective_reviews,
+    manager_signals,
+)
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.node import node_signals
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.rotation import (
     bootstrap_signals,
     kubeconfig_signals,
     rotation_signals,
 )
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.signing import signing_signals
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.skew import skew_signals
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.storage import storage_signals
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Cluster, Data, View
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Cluster, Data, View, dig
 
 
 def cluster_signals(cluster: Cluster, now: str) -> Data:
     """The subjects that are the same for every node; derived once."""
+    flags, manager = manager_flags(cluster), controller_manager_signals(cluster, now)
+    manager |= manager_signals(cluster, flags, manager["alive"], now)
     return {
-        "rbac": rbac_signals(cluster),
-        "controller_manager": controller_manager_signals(cluster, now),
+        "rbac": {
+            **effective_reviews(rbac_signals(cluster), manager["own_identity"]),
+            "roles": dig(cluster.rbac_info, "roles"),
+        },
+        "controller_manager": manager,
+        "signing": {**signing_signals(cluster, flags, now), "client_ca": client_ca_certificates(cluster)},
+        "control_plane_certificates": control_plane_certificates(cluster, now),
     }
 
 
@@ -61,6 +80,9 @@ def node_signals_of(view: View, shared: Data) -> Data:
         "connection": connection_signals(view),
         "api_server": api_server_signals(view),
         "csr": csr,
+        "ca": ca_signals(view, shared["signing"], client),
+        "control_plane_ending": _ending_first(shared["control_plane_certificates"], client),
+        "skew": skew_signals(view),
         "storage": storage_signals(view),
         "log": log,
     }
@@ -82,3 +104,14 @@ def _failing(client: Data, csr: Data, recent: Data) -> bool | None:
     ]
     known = [shown for shown in shows if shown is not None]
     return any(known) if known else None
+
+
+def _ending_first(certificates: list[Data] | None, client: Data) -> list[Data] | None:
+    """Certificates of the control plane that are due, not renewed, and end before this node's rotation window closes."""
+    if certificates is None or not client["rotation_until"]:
+        return None
+    return [
+        entry
+        for entry in certificates
+        if entry["due"] and not entry["expired"] and str(entry["not_after"]) < client["rotation_until"]
+    ]

@@ -87,6 +87,7 @@ process_section() {
   FLAGS=$(tr '\0' '\n' <"$KCP_PROC/$KUBELET_PID/cmdline" 2>/dev/null | awk -v known="$KUBELET_FLAGS" "$FLAGS_AWK")
   tr '\0' '\n' 2>/dev/null <"$KCP_PROC/$KUBELET_PID/environ" | awk -v names=0 "$ENVIRONMENT_AWK" | say_lines
   exe=$(readlink "$KCP_PROC/$KUBELET_PID/exe" 2>/dev/null)
+  say binary_changed "$(bounded 5 stat -L -c %Z "$KCP_PROC/$KUBELET_PID/exe" 2>/dev/null </dev/null)"
   case $exe in
     */kubelet) say version "$(bounded 5 "$exe" --version 2>/dev/null </dev/null | sed -n 1p)" ;;
   esac

@@ -79,6 +79,7 @@ file_section() {
   [ -n "$key_file" ] || return 0
   [ "$key_file" = "$2" ] || {
     say key_path "$key_file"
+    if [ -e "$key_file" ]; then say key_exists yes; elif [ "$ROOT" = yes ]; then say key_exists no; fi
     [ -e "$key_file" ] && head_of "$key_file" | tr -d '\000' | pem | grep '^key' | say_lines
   }
   case $content in

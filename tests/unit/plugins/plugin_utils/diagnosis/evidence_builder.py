@@ -162,6 +162,7 @@ def _control_plane_host() -> Data:
                     "cluster-signing-cert-file": f"{ca}.crt",
                     "cluster-signing-key-file": f"{ca}.key",
                     "controllers": "*,bootstrapsigner,tokencleaner",
+                    "use-service-account-credentials": "true",
                 },
             }
         },

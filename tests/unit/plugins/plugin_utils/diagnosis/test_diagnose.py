@@ -145,10 +145,10 @@ def test_the_timeline_is_sorted_capped_and_keeps_the_first_failure() -> None:
     assert any(event["first_failure"] for event in node["timeline"])
 
 
-def test_what_changed_just_before_the_first_failure_is_listed_latest_first() -> None:
+def test_what_changed_just_before_the_first_failure_is_listed() -> None:
     evidence = changed({"client_used": 95, "csrs": [{"age": 900}], "set": BINDING_MISSING})
     evidence["cluster"]["rbac_info"]["bindings"] = [
-        {"name": "b", "grants": ["node_create_csr"], "last_changed": ago(1200), "last_manager": "kubectl"},
+        {"name": "b", "grants": ["node_selfnodeclient"], "last_changed": ago(1200), "last_manager": "kubectl"},
         {"name": "of somebody else", "grants": [], "last_changed": ago(1100), "last_manager": "kubectl"},
     ]
     evidence["nodes"]["cp-1"]["control_plane"]["manifests"]["kube-controller-manager"]["modified"] = ago(1500)
