@@ -8,6 +8,11 @@
 
 from __future__ import annotations
 
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.approval import (
+    NOTE,
+    approval_cluster_signals,
+    replay_signals,
+)
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.authority import (
     controller_manager_signals,
     rbac_signals,
@@ -41,6 +46,7 @@ def cluster_signals(cluster: Cluster, now: str) -> Data:
     return {
         "rbac": rbac_signals(cluster),
         "controller_manager": controller_manager_signals(cluster, now),
+        **approval_cluster_signals(cluster, now),
     }
 
 
@@ -48,6 +54,9 @@ def node_signals_of(view: View, shared: Data) -> Data:
     """Subject → signal → value. None is *unknown*; nothing here raises on absent or malformed evidence."""
     client, serving = client_signals(view), serving_signals(view)
     csr, log = csr_signals(view, client, serving), log_signals(view, stored_at(client))
+    for subject, replay in replay_signals(view, shared, client, serving).items():
+        csr[subject]["replay"] = replay
+    csr["note"] = NOTE if csr["client"]["total"] == 0 and csr["serving"]["total"] == 0 else None
     return {
         **shared,
         "node": node_signals(view),

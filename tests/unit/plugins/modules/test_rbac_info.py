@@ -21,6 +21,7 @@ IDS = {
     "bootstrap_nodeclient": ("create", "certificatesigningrequests", "nodeclient", None),
     "approver_update_approval": ("update", "certificatesigningrequests", "approval", None),
     "approver_approve_client": ("approve", "signers", None, "kubernetes.io/kube-apiserver-client-kubelet"),
+    "approver_create_review": ("create", "subjectaccessreviews", None, None),
     "signer_update_status": ("update", "certificatesigningrequests", "status", None),
     "signer_sign_client": ("sign", "signers", None, "kubernetes.io/kube-apiserver-client-kubelet"),
     "signer_sign_serving": ("sign", "signers", None, "kubernetes.io/kubelet-serving"),
