@@ -74,9 +74,8 @@ def approver_record(kind: str, item: Data) -> Data | None:
     marks = {**labels(metadata.get("labels")), **labels(mapping(template.get("metadata")).get("labels"))}
     by_workload = _approver_of([text(metadata.get("name")), *(marks.get(key) for key in _LABELS)])
     by_container = ((_approver_of([_image_name(entry), text(entry.get("name"))]), entry) for entry in containers)
-    approver, container = next(
-        ((name, entry) for name, entry in by_container if name), (by_workload, containers[0] if containers else {})
-    )
+    main = next((entry for entry in containers if entry.get("name") != "kube-rbac-proxy"), {})
+    approver, container = next(((name, entry) for name, entry in by_container if name), (by_workload, main))
     if approver is None:
         return None
     is_set = kind == "DaemonSet"
@@ -105,7 +104,7 @@ def settings_of(container: Data) -> dict[str, str | None]:
         if name in SETTINGS:
             found[name] = safe_text(entry.get("value"), 512)
     words = [*texts(container.get("command")), *texts(container.get("args"))]
-    for word, following in zip(words, [*words[1:], "-"], strict=True):
+    for word, following in zip(words, [*words[1:], "-"], strict=False):
         name, equals, value = word.lstrip("-").partition("=")
         if word.startswith("-") and name in SETTINGS:
             found[name] = safe_text(value if equals else "true" if following.startswith("-") else following, 512)

@@ -194,15 +194,15 @@ WORKLOAD
     if [ "$3" = running ]; then kubectl -n "$2" wait --for=condition=Available --timeout=60s "deployment/$1"; fi
 }
 
-# change_role CLUSTERROLE EXPRESSION: keep those of its rules for which the Python expression is true. restore_role puts it back.
+# change_role CLUSTERROLE KEY VALUE: take away its rules whose KEY (verbs, resources) holds VALUE. restore_role puts them back.
 change_role() {
     kubectl get clusterrole "$1" -o json >"$LAB_STATE/role.before"
     "$LAB_PYTHON" -c '
 import json, sys
 role = json.load(open(sys.argv[1]))
-role["rules"] = [rule for rule in role["rules"] if eval(sys.argv[2], {"rule": rule})]
+role["rules"] = [rule for rule in role["rules"] if sys.argv[3] not in rule.get(sys.argv[2], [])]
 print(json.dumps(role))
-' "$LAB_STATE/role.before" "$2" | kubectl replace -f -
+' "$LAB_STATE/role.before" "$2" "$3" | kubectl replace -f -
 }
 
 restore_role() {

@@ -53,10 +53,12 @@ class Case:
 
     @property
     def requestor(self) -> str:
+        """Who made the request; empty when unknown."""
         return str(self.csr.get("requestor") or "")
 
     @property
     def common_name(self) -> str:
+        """The common name asked for; empty when there is none."""
         return str(self.request.get("common_name") or "")
 
     def names(self, *kinds: str) -> list[str]:
@@ -110,7 +112,9 @@ def usages(case: Case, *wanted: str, optional: str = "key encipherment") -> Data
     """The usages are exactly ``wanted``, with or without ``optional``."""
     found = {str(usage) for usage in case.csr.get("usages") or ()}
     return check(
-        "usages", found - {optional} == set(wanted), f"{shown(sorted(found))}; wanted: {shown(wanted)}, or with {optional}"
+        "usages",
+        found - {optional} == set(wanted),
+        f"{shown(sorted(found))}; wanted: {shown(wanted)}, or with {optional}",
     )
 
 
@@ -133,7 +137,11 @@ def of_the_node(case: Case) -> Data:
     if known is None:
         return check("names are the node's", None, f"{shown(found)}; the Node object was not seen")
     strange = [name for name in found if not any(same_name(name, address) for address in known)]
-    told = f"not the node's: {shown(strange)}; the node has {shown(known)}" if strange else f"{shown(found)}, all the node's"
+    told = (
+        f"not the node's: {shown(strange)}; the node has {shown(known)}"
+        if strange
+        else f"{shown(found)}, all the node's"
+    )
     return check("names are the node's", not strange, told)
 
 

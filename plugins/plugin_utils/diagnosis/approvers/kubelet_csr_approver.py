@@ -17,7 +17,11 @@ import ipaddress
 import re
 
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.approvers import checks
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.approvers.checks import Case, check, shown
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.approvers.checks import (
+    Case,
+    check,
+    shown,
+)
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Data
 
 SOURCE = "https://github.com/postfinance/kubelet-csr-approver/blob/main/internal/controller/regex_ip_checks.go"
@@ -31,7 +35,11 @@ _MOST_REPEATS = 3
 def replay(case: Case) -> list[Data]:
     """Its checks in its order; it stops at the first that fails."""
     return [
-        check("signed-in node", case.requestor.startswith("system:node:"), f"{case.requestor or 'unknown'}; wanted: system:node:…"),
+        check(
+            "signed-in node",
+            case.requestor.startswith("system:node:"),
+            f"{case.requestor or 'unknown'}; wanted: system:node:…",
+        ),
         checks.some_names(case),
         checks.is_requestor(case),
         _how_many(case),
@@ -54,7 +62,9 @@ def _prefixed(case: Case) -> Data:
     bypassed = _flag(case, "bypass-hostname-check")
     strange = [name for name in names if not name.startswith(host)]
     passed = True if bypassed or not strange else None if bypassed is None else False
-    return check("DNS names begin with the node's", passed, f"{shown(strange or names)}; the node is {host or 'unknown'}")
+    return check(
+        "DNS names begin with the node's", passed, f"{shown(strange or names)}; the node is {host or 'unknown'}"
+    )
 
 
 def _regex(case: Case) -> Data:
@@ -76,7 +86,9 @@ def _is_risky(pattern: str) -> bool:
 
 def _resolves(case: Case) -> Data:
     names, bypassed = case.names("dns_names"), _flag(case, "bypass-dns-resolution")
-    said = next((str(entry.get("message")) for entry in case.csr.get("conditions") or () if entry.get("type") == "Denied"), "")
+    said = next(
+        (str(entry.get("message")) for entry in case.csr.get("conditions") or () if entry.get("type") == "Denied"), ""
+    )
     if "could not be resolved" in said or "resolved IP addresses" in said:
         return check("DNS resolves to the addresses", False, said)
     if bypassed or not names:
@@ -89,19 +101,25 @@ def _prefixes(case: Case) -> Data:
     given = case.settings.get("provider-ip-prefixes", "0.0.0.0/0,::/0")
     addresses = case.names("ip_addresses")
     try:
-        networks = [ipaddress.ip_network(part.strip(), strict=False) for part in str(given).split(",")] if given else None
+        networks = (
+            [ipaddress.ip_network(part.strip(), strict=False) for part in str(given).split(",")] if given else None
+        )
     except ValueError:
         networks = None
     if networks is None:
         return check("provider-ip-prefixes", None, f"{shown(addresses)}; {given or 'its value is not seen'}")
-    strange = [ip for ip in addresses if (found := checks.address(ip)) is None or not any(found in net for net in networks)]
+    strange = [
+        ip for ip in addresses if (found := checks.address(ip)) is None or not any(found in net for net in networks)
+    ]
     return check("provider-ip-prefixes", not strange, f"{shown(strange or addresses)}; allowed: {given}")
 
 
 def _duration(case: Case) -> Data:
     wanted, most = case.csr.get("requested_duration_seconds"), _number(case, "max-expiration-sec", _MAX_SECONDS)
     passed = True if wanted is None else None if most is None else wanted <= most
-    return check("max-expiration-sec", passed, f"{'none asked for' if wanted is None else wanted}; at most {_known(most)}")
+    return check(
+        "max-expiration-sec", passed, f"{'none asked for' if wanted is None else wanted}; at most {_known(most)}"
+    )
 
 
 def _flag(case: Case, name: str) -> bool | None:

@@ -16,10 +16,16 @@ from __future__ import annotations
 import re
 
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.approvers import checks
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.approvers.checks import Case, check, shown
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.approvers.checks import (
+    Case,
+    check,
+    shown,
+)
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Data
 
-SOURCE = "https://github.com/kontena/kubelet-rubber-stamp/blob/master/pkg/controller/certificatesigningrequest/helpers.go"
+SOURCE = (
+    "https://github.com/kontena/kubelet-rubber-stamp/blob/master/pkg/controller/certificatesigningrequest/helpers.go"
+)
 
 _OLD = re.compile(r":v?0\.[0-3](\.\d+)?$")
 
@@ -31,7 +37,11 @@ def replay(case: Case) -> list[Data]:
         speaks_v1(case.image, case.cluster_version),
         checks.decoded(case),
         checks.organizations(case),
-        check("a DNS name and an address", bool(dns and addresses), f"{shown(dns)}; {shown(addresses)}; wanted: one of each"),
+        check(
+            "a DNS name and an address",
+            bool(dns and addresses),
+            f"{shown(dns)}; {shown(addresses)}; wanted: one of each",
+        ),
         checks.common_name(case),
         checks.is_requestor(case),
     ]
@@ -40,7 +50,9 @@ def replay(case: Case) -> list[Data]:
 def speaks_v1(image: str | None, cluster_version: str | None) -> Data:
     """Whether it speaks a version of the API that the cluster serves."""
     match = re.match(r"v?(\d+)\.(\d+)", cluster_version or "")
-    told = f"{image or 'unknown image'}; the cluster is {cluster_version or 'unknown'}, which has v1beta1 only before 1.22"
+    told = (
+        f"{image or 'unknown image'}; the cluster is {cluster_version or 'unknown'}, which has v1beta1 only before 1.22"
+    )
     if not match:
         return check("API version", None, told)
     if (int(match[1]), int(match[2])) < (1, 22):

@@ -13,7 +13,11 @@ Kubernetes 1.27's change of usages wanted key encipherment and refuse requests w
 from __future__ import annotations
 
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.approvers import checks
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.approvers.checks import Case, check, shown
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.approvers.checks import (
+    Case,
+    check,
+    shown,
+)
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Data
 
 SOURCE = "https://github.com/alex1989hu/kubelet-serving-cert-approver/blob/main/controller/certificatesigningrequest/helper.go"

@@ -14,7 +14,11 @@ when its names are those of the certificate that is served now, or of the node's
 from __future__ import annotations
 
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.approvers import checks
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.approvers.checks import Case, check, shown
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.approvers.checks import (
+    Case,
+    check,
+    shown,
+)
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Data
 
 SOURCE = "https://github.com/openshift/cluster-machine-approver/blob/main/pkg/controller/csr_check.go"
@@ -28,13 +32,19 @@ def replay_client(case: Case) -> list[Data]:
     node = case.common_name.removeprefix(checks.NODE_PREFIX)
     return [
         _limit(case),
-        check("node-bootstrapper", case.requestor == BOOTSTRAPPER, f"{case.requestor or 'unknown'}; wanted: {BOOTSTRAPPER}"),
+        check(
+            "node-bootstrapper",
+            case.requestor == BOOTSTRAPPER,
+            f"{case.requestor or 'unknown'}; wanted: {BOOTSTRAPPER}",
+        ),
         check(
             "no such Node yet",
             None if case.node_registered is None else not case.node_registered,
             f"Node {node or 'unknown'} {'exists' if case.node_registered else 'does not exist' if case.node_registered is False else 'was not seen'}",
         ),
-        check("a Machine without a Node", None, "Machines are not collected: one whose internal DNS name is the node's"),
+        check(
+            "a Machine without a Node", None, "Machines are not collected: one whose internal DNS name is the node's"
+        ),
         check("within 2 hours of its Machine", None, f"created {case.csr.get('created')}"),
     ]
 
@@ -43,12 +53,18 @@ def replay_serving(case: Case) -> list[Data]:
     """A serving request."""
     groups = [str(group) for group in case.csr.get("groups") or ()]
     asked = case.names("dns_names", "ip_addresses")
-    now = [str(name) for kind in ("dns_names", "ip_addresses") for name in (case.serving_certificate or {}).get(kind) or ()]
+    now = [
+        str(name) for kind in ("dns_names", "ip_addresses") for name in (case.serving_certificate or {}).get(kind) or ()
+    ]
     renewal = sorted(asked) == sorted(now) if case.serving_certificate else None
     own = checks.of_the_node(case)
     return [
         _limit(case),
-        check("groups", {checks.NODES, "system:authenticated"} <= set(groups), f"{shown(groups)}; wanted: {checks.NODES}, system:authenticated"),
+        check(
+            "groups",
+            {checks.NODES, "system:authenticated"} <= set(groups),
+            f"{shown(groups)}; wanted: {checks.NODES}, system:authenticated",
+        ),
         checks.usages(case, "digital signature", "server auth"),
         checks.is_requestor(case),
         check(

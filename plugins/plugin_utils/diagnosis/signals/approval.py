@@ -13,12 +13,15 @@ from __future__ import annotations
 import re
 
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.approvers import checks
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.approvers.kubelet_rubber_stamp import speaks_v1
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.approvers.kubelet_rubber_stamp import (
+    speaks_v1,
+)
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.approvers.replay import (
     replay_client,
     replay_serving,
 )
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.csr import (
+    PATIENCE_SECONDS,
     SIGNERS,
     relevant_csrs,
     stored_at,
@@ -109,7 +112,11 @@ def _approvals(csrs: list[Data] | None, signer: str) -> Data:
     if csrs is None:
         return dict.fromkeys(("count", "last", "last_reason", "last_csr", "manual"))
     approved = sorted(
-        (str(entry.get("last_update") or csr.get("created") or ""), str(entry.get("reason") or ""), str(csr.get("name")))
+        (
+            str(entry.get("last_update") or csr.get("created") or ""),
+            str(entry.get("reason") or ""),
+            str(csr.get("name")),
+        )
         for csr in csrs
         if csr.get("signer_name") == signer
         for entry in csr.get("conditions") or ()
@@ -127,7 +134,7 @@ def _approvals(csrs: list[Data] | None, signer: str) -> Data:
 
 def replay_signals(view: View, shared: Data, client: Data, serving: Data) -> Data:
     """``{client, serving}``: the replay of the newest request that waits or was denied; None where there is none."""
-    installed = dig(shared, "approvers", "all")
+    installed, managed_by = dig(shared, "approvers", "all"), dig(shared, "approvers", "managed_by")
     found: Data = {}
     for subject, certificate in (("client", client), ("serving", serving)):
         csr = _in_question(view, subject, stored_at(certificate))
@@ -135,16 +142,18 @@ def replay_signals(view: View, shared: Data, client: Data, serving: Data) -> Dat
             found[subject] = None
             continue
         case = _case(view, shared, csr, installed)
-        if subject == "client":
-            record = replay_client(case, installed or [])
-        else:
-            record = replay_serving(case, installed, dig(shared, "approvers", "managed_by"))
+        is_client = subject == "client"
+        record = replay_client(case, installed or []) if is_client else replay_serving(case, installed, managed_by)
         since = _granted_since(view.cluster, case)
+        denial = next((entry for entry in csr.get("conditions") or () if entry.get("type") == "Denied"), None)
         created = csr.get("created")
         found[subject] = {
             "csr": csr.get("name"),
             "state": csr.get("state"),
             "created": created,
+            "reason": dig(denial, "reason"),
+            "message": dig(denial, "message"),
+            "decided": dig(denial, "last_update"),
             **record,
             "failed": [entry for entry in record["checks"] if entry["name"] in record["failing"]],
             "requestor_differs": case.requestor != case.common_name,
@@ -169,8 +178,11 @@ def _in_question(view: View, subject: str, since: str | None) -> Data | None:
     newest = relevant[-1] if relevant else None
     if newest is None or newest.get("state") == "issued":
         return None
-    waiting = [csr for csr in relevant if csr.get("state") in ("pending", "denied")]
-    return waiting[-1] if waiting else None
+    pending = [csr for csr in relevant if csr.get("state") == "pending"]
+    denied = [csr for csr in relevant if csr.get("state") == "denied"]
+    if pending and (not denied or (seconds_since(pending[-1].get("created"), view.now) or 0) >= PATIENCE_SECONDS):
+        return pending[-1]
+    return denied[-1] if denied else None
 
 
 def _case(view: View, shared: Data, csr: Data, installed: list[Data] | None) -> checks.Case:
@@ -190,10 +202,7 @@ def _case(view: View, shared: Data, csr: Data, installed: list[Data] | None) -> 
         cluster_version=dig(view.cluster.control_plane_info, "api_server", "version"),
         nodes=dig(shared, "csrs", "nodes"),
         pending=dig(shared, "csrs", "pending_last_hour"),
-        **{
-            access: _may(view.cluster, user, groups, access)
-            for access in ("selfnodeclient", "nodeclient")
-        },
+        **{access: _may(view.cluster, user, groups, access) for access in ("selfnodeclient", "nodeclient")},
         create=_may(view.cluster, user, groups, "create_csr"),
     )
 
@@ -230,7 +239,8 @@ def _granting(cluster: Cluster, user: str, groups: list[str], access: str) -> li
     return [
         {**binding, "role_changed": granting[binding.get("role")].get("last_changed")}
         for binding in bindings
-        if binding.get("role") in granting and any(_is(subject, user, groups) for subject in binding.get("subjects") or ())
+        if binding.get("role") in granting
+        and any(_is(subject, user, groups) for subject in binding.get("subjects") or ())
     ]
 
 

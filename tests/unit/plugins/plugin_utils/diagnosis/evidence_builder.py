@@ -202,7 +202,8 @@ def healthy() -> Data:
                     "reviews": {
                         "node_create_csr": _review(user), "node_get_csr": _review(user), "node_selfnodeclient": _review(user),
                         "bootstrap_create_csr": _review(bootstrap), "bootstrap_nodeclient": _review(bootstrap),
-                        "approver_update_approval": _review(controller), "approver_approve_client": _review(controller), "approver_create_review": _review(controller),
+                        "approver_update_approval": _review(controller), "approver_approve_client": _review(controller),
+                        "approver_create_review": _review(controller),
                         "signer_update_status": _review(controller), "signer_sign_client": _review(controller), "signer_sign_serving": _review(controller),
                     },
                     "bindings": [], "roles": [], "not_seen": [],
@@ -234,7 +235,8 @@ def _node(name: str, address: str) -> Data:
 def changed(case: Data) -> Data:
     """The healthy evidence with a case's changes.
 
-    ``set``: path with slashes → value; ``csrs``: requests (arguments of ``csr``); ``flood``: so many issued ones of others; ``log``: category → age in seconds of one line;
+    ``set``: path with slashes → value; ``csrs``: requests (arguments of ``csr``);
+    ``flood``: so many issued ones of others; ``log``: category → age in seconds of one line;
     ``client_used`` / ``serving_used``: percent of the lifetime used, of the file on disk; ``embedded_used``: of data in the kubeconfig.
     """
     evidence = healthy()
