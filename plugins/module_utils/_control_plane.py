@@ -14,7 +14,9 @@ import shlex
 import typing as t
 import urllib.parse
 
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._admission import admission_evidence
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._api import Answer, Api, ApiError, explain
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._approvers import approver_evidence
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._csrs import (
     CSRS,
     KUBELET_SIGNERS,
@@ -89,6 +91,8 @@ def control_plane_evidence(api: Api, with_last_issued: bool, page_size: int) -> 
             "lease": seen.of("controller_manager.lease", lambda: _manager_lease(api)),
             "pods": seen.of("controller_manager.pods", lambda: _manager_pods(api, page_size)),
         },
+        "approvers": seen.of("approvers", lambda: approver_evidence(api, page_size)),
+        "admission": seen.of("admission", lambda: admission_evidence(api, page_size)),
         "last_issued": seen.of("last_issued", lambda: _last_issued(api, page_size, with_last_issued)),
         "not_seen": seen.not_seen,
     }

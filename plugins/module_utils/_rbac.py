@@ -32,6 +32,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._fields imp
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._paging import list_all
 
 CERTIFICATES = "certificates.k8s.io"
+AUTHORIZATION = "authorization.k8s.io"
 REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 BINDINGS = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
 ROLES = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
@@ -77,6 +78,7 @@ class Access:
     resource: str
     subresource: str | None = None
     names: tuple[str, ...] = ()
+    group: str = CERTIFICATES
 
     def granted_by(self, rule: Data) -> bool:
         """Whether a rule of a role grants it."""
@@ -85,7 +87,7 @@ class Access:
         restricted = _strings(rule.get("resourceNames"))
         return (
             not {"*", self.verb}.isdisjoint(_strings(rule.get("verbs")))
-            and not {"*", CERTIFICATES}.isdisjoint(_strings(rule.get("apiGroups")))
+            and not {"*", self.group}.isdisjoint(_strings(rule.get("apiGroups")))
             and not resources.isdisjoint(_strings(rule.get("resources")))
             and (not restricted or not restricted.isdisjoint(self.names))
         )
@@ -108,6 +110,7 @@ REVIEW_IDS: dict[str, tuple[str, Access]] = {
     "bootstrap_nodeclient": ("bootstrap", Access("create", _CSR, "nodeclient")),
     "approver_update_approval": ("approver", Access("update", _CSR, "approval")),
     "approver_approve_client": ("approver", _signer("approve", CLIENT_SIGNER)),
+    "approver_create_review": ("approver", Access("create", "subjectaccessreviews", group=AUTHORIZATION)),
     "signer_update_status": ("signer", Access("update", _CSR, "status")),
     "signer_sign_client": ("signer", _signer("sign", CLIENT_SIGNER)),
     "signer_sign_serving": ("signer", _signer("sign", SERVING_SIGNER)),
@@ -151,10 +154,12 @@ def rbac_evidence(api: Api, known: t.Mapping[str, Identity], page_size: int) -> 
 
 
 def grants_of(role: Data) -> frozenset[str]:
-    """The review ids whose access a ClusterRole grants to whom it is bound."""
+    """The review ids whose access to requests and signers a ClusterRole grants to whom it is bound."""
     rules = _mappings(role.get("rules"))
     return frozenset(
-        review_id for review_id, (_kind, wanted) in REVIEW_IDS.items() if any(wanted.granted_by(rule) for rule in rules)
+        review_id
+        for review_id, (_kind, wanted) in REVIEW_IDS.items()
+        if wanted.group == CERTIFICATES and any(wanted.granted_by(rule) for rule in rules)
     )
 
 
@@ -232,7 +237,7 @@ def _review(
         "user": identity.user,
         "groups": list(identity.groups),
         "verb": wanted.verb,
-        "api_group": CERTIFICATES,
+        "api_group": wanted.group,
         "resource": wanted.resource,
         "subresource": wanted.subresource,
         "name": wanted.names[0] if wanted.names else None,

@@ -125,6 +125,30 @@ controller_manager:
         signing; empty where it runs as no pod.
       type: list
       elements: dict
+approvers:
+  description: >-
+    The Deployments and DaemonSets of all namespaces that approve kubelets' requests (kubelet-csr-approver, kubelet-serving-cert-approver,
+    OpenShift's machine-approver, kubelet-rubber-stamp), found by name, labels and image; null when they could not be listed.
+  returned: O(dest) is not given
+  type: list
+  elements: dict
+  contains:
+    approver: {description: Which approver it is., type: str, sample: kubelet-csr-approver}
+    kind: {description: Kind of the workload., type: str, sample: Deployment}
+    name: {description: Its name., type: str}
+    namespace: {description: Its namespace., type: str, sample: kube-system}
+    image: {description: The image of the approver's container., type: str}
+    desired: {description: How many of its pods are wanted., type: int, sample: 2}
+    ready: {description: How many of them are ready., type: int, sample: 2}
+    created: {description: When it was made., type: str}
+    settings: {description: "What it checks by, such as C(provider-regex); null where another object holds the value.", type: dict}
+admission:
+  description: >-
+    The webhooks and denying policies whose rules match certificate signing requests, C(kind), C(name), C(webhook), C(failure_policy),
+    C(last_changed), C(last_manager), and C(acts), what they see of V(create), V(approve), V(sign); null when they could not be listed.
+  returned: O(dest) is not given
+  type: list
+  elements: dict
 last_issued:
   description: The newest issue of each signer of kubelets; null when requests were not listed.
   returned: O(dest) is not given

@@ -53,6 +53,10 @@ CATEGORIES: t.Final[dict[str, Category]] = {
         r"certificate signing request( \S+)? (has )?failed, reason",
         "the signer refused the certificate signing request",
     ),
+    "csr_deleted": _category(
+        r"\bcsr \\?\"?[^\s\"\\]+\\?\"? was deleted",
+        "the certificate signing request was deleted before anybody decided",
+    ),
     "store_failed": _category(
         r"unable to store the new cert/key pair|could not create directory \S+ to store certificates"
         r"|failed to sync certificate data to disk|could not convert data from \S+ into cert/key pair"

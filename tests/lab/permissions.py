@@ -36,6 +36,8 @@ NOT_SEEN = {
     "pods": "control_plane_info.controller_manager.pods",
     "extension-apiserver-authentication": "control_plane_info.client_ca",
     "kube-root-ca.crt": "control_plane_info.cluster_ca",
+    "deployments": "control_plane_info.approvers",
+    "validatingwebhookconfigurations": "control_plane_info.admission",
 }
 """What is not seen without the rule for it."""
 

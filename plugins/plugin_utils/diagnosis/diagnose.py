@@ -21,6 +21,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.e
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.fleet import fleet_of
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.matching import Matching, match_hosts
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.rule_files import Rule
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.approval import approval_of
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.derive import (
     cluster_signals,
     node_signals_of,
@@ -165,6 +166,7 @@ def _judge(view: View, rules: t.Sequence[Rule], shared: Data, shared_changes: li
         "skipped": skipped,
         "missing": gaps,
         "stages": stages_of(signals, findings, verdict),
+        "approval": approval_of(signals),
         "certificates": {
             "client": _certificate(signals["client_certificate"]),
             "serving": _certificate(signals["serving_certificate"]),

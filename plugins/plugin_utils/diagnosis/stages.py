@@ -74,6 +74,7 @@ STAGES = (
         (
             "renewals are approved: {rbac.auto_approval}",
             "pending: {csr.client.pending} client, {csr.serving.pending} serving",
+            "{csr.note}",
         ),
     ),
     Stage(

@@ -144,3 +144,93 @@ lease_over() {
 }
 
 wait_for() { until "$@" 2>/dev/null; do sleep 0.2; done; }
+
+# request_for NODE SIGNER USAGE NAMES: a request of that node, by its own user, with subject alternative names.
+request_for() {
+    local request
+    request=$(on "$1" openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /dev/null \
+        -subj "/O=system:nodes/CN=system:node:$1" -addext "subjectAltName=$4" 2>/dev/null | base64 -w0)
+    kubectl create --as="system:node:$1" --as-group=system:nodes --as-group=system:authenticated -f - <<REQUEST
+apiVersion: certificates.k8s.io/v1
+kind: CertificateSigningRequest
+metadata: {generateName: csr-}
+spec: {request: $request, signerName: $2, usages: [digital signature, $3]}
+REQUEST
+}
+
+# renew_serving MACHINE: its kubelet has no serving certificate and asks for one.
+renew_serving() {
+    on "$1" systemctl stop kubelet
+    on "$1" sh -c 'rm -f /var/lib/kubelet/pki/kubelet-server-*'
+    on "$1" systemctl start kubelet
+}
+
+# deny_serving MACHINE REASON MESSAGE: deny what the machine's kubelet asks for, in an approver's words.
+deny_serving() {
+    kubectl get csr -o json | "$LAB_PYTHON" -c '
+import json, sys
+user, signer, reason, message = sys.argv[1:]
+for csr in json.load(sys.stdin)["items"]:
+    if csr["spec"]["username"] == user and csr["spec"]["signerName"] == signer and not csr["status"].get("conditions"):
+        csr["status"] = {"conditions": [{"type": "Denied", "status": "True", "reason": reason, "message": message}]}
+        print(json.dumps({**csr, "apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest"}))
+' "system:node:$1" "$SERVING_SIGNER" "$2" "$3" | while read -r csr; do
+        name=$(printf '%s' "$csr" | "$LAB_PYTHON" -c 'import json, sys; print(json.load(sys.stdin)["metadata"]["name"])')
+        printf '%s' "$csr" | kubectl replace --raw "/apis/certificates.k8s.io/v1/certificatesigningrequests/$name/approval" -f -
+    done
+}
+
+# approver NAME NAMESPACE running|waiting [IMAGE]: install an approver as its own manifest does. It decides nothing: running is a
+# pod that sleeps on the control plane, waiting one for which there is no scheduler.
+approver() {
+    local image="${4:-}" place=""
+    if [ "$3" = running ]; then place='nodeName: cp1'; fi
+    if [ -z "$image" ]; then image=$(kubectl -n kube-system get pod kube-controller-manager-cp1 -o 'jsonpath={.spec.containers[0].image}'); fi
+    kubectl apply -f - <<WORKLOAD
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: $1, namespace: $2, labels: {app: $1}}
+spec:
+  replicas: 1
+  selector: {matchLabels: {app: $1}}
+  template:
+    metadata: {labels: {app: $1}}
+    spec:
+      $place
+      hostNetwork: true
+      automountServiceAccountToken: false
+      terminationGracePeriodSeconds: 0
+      tolerations: [{operator: Exists}]
+      containers:
+        - name: $1
+          image: $image
+          imagePullPolicy: IfNotPresent
+          command: [/bin/busybox, sleep, "2147483647"]
+          env:
+            - {name: PROVIDER_REGEX, value: "^node"}
+            - {name: BYPASS_DNS_RESOLUTION, value: "true"}
+WORKLOAD
+    if [ "$3" = running ]; then kubectl -n "$2" wait --for=condition=Available --timeout=60s "deployment/$1"; fi
+}
+
+# change_role CLUSTERROLE KEY VALUE: take away its rules whose KEY (verbs, resources) holds VALUE. restore_role puts them back.
+change_role() {
+    kubectl get clusterrole "$1" -o json >"$LAB_STATE/role.before"
+    "$LAB_PYTHON" -c '
+import json, sys
+role = json.load(open(sys.argv[1]))
+role["rules"] = [rule for rule in role["rules"] if sys.argv[3] not in rule.get(sys.argv[2], [])]
+print(json.dumps(role))
+' "$LAB_STATE/role.before" "$2" "$3" | kubectl replace -f -
+}
+
+restore_role() {
+    [ -e "$LAB_STATE/role.before" ] || return 0
+    "$LAB_PYTHON" -c '
+import json, sys
+role = json.load(open(sys.argv[1]))
+del role["metadata"]["resourceVersion"]
+print(json.dumps(role))
+' "$LAB_STATE/role.before" | kubectl replace -f -
+    rm -f "$LAB_STATE/role.before"
+}

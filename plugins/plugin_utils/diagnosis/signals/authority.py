@@ -23,6 +23,7 @@ def rbac_signals(cluster: Cluster) -> Data:
     """Each review's ``allowed``, ``user``, ``reason`` and ``granted_by``; an absent review is a mapping of nothing."""
     reviews = dig(cluster.rbac_info, "reviews") or {}
     signals: Data = {name: review for name, review in reviews.items() if isinstance(review, dict)}
+    signals["roles"] = dig(cluster.rbac_info, "roles")
     signals["auto_approval"] = dig(signals, "node_selfnodeclient", "allowed")
     return signals
 
@@ -50,6 +51,7 @@ def controller_manager_signals(cluster: Cluster, now: str) -> Data:
         "flags_source": source,
         "signer_on": None if flags is None else _signer_on(flags),
         "approver_on": None if flags is None else _controller_on(flags, _APPROVERS),
+        "controllers": None if flags is None else flags.get("controllers") or "*",
         "signing_cert_file": dig(flags, "cluster-signing-kubelet-client-cert-file")
         or dig(flags, "cluster-signing-cert-file"),
         "signing_key_file": dig(flags, "cluster-signing-kubelet-client-key-file")

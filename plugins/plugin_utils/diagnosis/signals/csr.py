@@ -58,7 +58,7 @@ def _summary(view: View, subject: str, since: str | None) -> Data:
              "issued", "state", "newest", "requestor_kind", "first_created")
         )  # fmt: skip
     mine = [csr for csr in view.csrs if csr.get("signer_name") == SIGNERS[subject]]
-    relevant = [csr for csr in mine if since is None or (csr.get("created") or "") >= since]
+    relevant = relevant_csrs(view, subject, since)
     by_state = {state: [c for c in relevant if c.get("state") == state] for state in _STATES}
     newest = relevant[-1] if relevant else None
     age = seconds_since(newest.get("created"), view.now) if newest else None
@@ -82,6 +82,15 @@ def _summary(view: View, subject: str, since: str | None) -> Data:
         "requestor_kind": _requestor_kind(newest) if newest else None,
         "first_created": relevant[0].get("created") if relevant else None,
     }
+
+
+def relevant_csrs(view: View, subject: str, since: str | None) -> list[Data]:
+    """This node's requests of a signer since the certificate in use was obtained, oldest first."""
+    return [
+        csr
+        for csr in view.csrs or ()
+        if csr.get("signer_name") == SIGNERS[subject] and (since is None or (csr.get("created") or "") >= since)
+    ]
 
 
 _STATES = ("pending", "approved_not_signed", "denied", "failed", "issued")

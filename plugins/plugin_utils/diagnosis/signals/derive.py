@@ -8,6 +8,11 @@
 
 from __future__ import annotations
 
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.approval import (
+    NOTE,
+    approval_cluster_signals,
+    replay_signals,
+)
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.authority import (
     controller_manager_signals,
     manager_flags,
@@ -60,6 +65,7 @@ def cluster_signals(cluster: Cluster, now: str) -> Data:
         "controller_manager": manager,
         "signing": {**signing_signals(cluster, flags, now), "client_ca": client_ca_certificates(cluster)},
         "control_plane_certificates": control_plane_certificates(cluster, now),
+        **approval_cluster_signals(cluster, now),
     }
 
 
@@ -67,6 +73,9 @@ def node_signals_of(view: View, shared: Data) -> Data:
     """Subject → signal → value. None is *unknown*; nothing here raises on absent or malformed evidence."""
     client, serving = client_signals(view), serving_signals(view)
     csr, log = csr_signals(view, client, serving), log_signals(view, stored_at(client))
+    for subject, replay in replay_signals(view, shared, client, serving).items():
+        csr[subject]["replay"] = replay
+    csr["note"] = NOTE if csr["client"]["total"] == 0 and csr["serving"]["total"] == 0 else None
     return {
         **shared,
         "node": node_signals(view),

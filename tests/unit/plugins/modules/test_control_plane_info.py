@@ -14,6 +14,17 @@ import pytest
 SYSTEM = "/api/v1/namespaces/kube-system"
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-controller-manager"
 CSRS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
+WORKLOADS = ("/apis/apps/v1/deployments", "/apis/apps/v1/daemonsets")
+REGISTRATION = "/apis/admissionregistration.k8s.io/v1"
+ADMISSION = tuple(
+    f"{REGISTRATION}/{kind}"
+    for kind in (
+        "validatingwebhookconfigurations",
+        "mutatingwebhookconfigurations",
+        "validatingadmissionpolicies",
+        "validatingadmissionpolicybindings",
+    )
+)
 READY = b"[+]ping ok\n[+]etcd excluded: ok\n[+]poststarthook/rbac/bootstrap-roles ok\nreadyz check passed\n"
 NOT_READY = b"[+]ping ok\n[-]etcd failed: reason withheld\nreadyz check failed"
 
@@ -51,6 +62,8 @@ def cluster(api_server: t.Any, ca: t.Any) -> t.Any:
     }
     api_server.serve_list(f"{SYSTEM}/pods", [pod(["kube-controller-manager", "--controllers=*"])])
     api_server.serve_list(CSRS, [])
+    for path in (*WORKLOADS, *ADMISSION):
+        api_server.serve_list(path, [])
     return api_server
 
 

@@ -21,6 +21,7 @@ IDS = {
     "bootstrap_nodeclient": ("create", "certificatesigningrequests", "nodeclient", None),
     "approver_update_approval": ("update", "certificatesigningrequests", "approval", None),
     "approver_approve_client": ("approve", "signers", None, "kubernetes.io/kube-apiserver-client-kubelet"),
+    "approver_create_review": ("create", "subjectaccessreviews", None, None),
     "signer_update_status": ("update", "certificatesigningrequests", "status", None),
     "signer_sign_client": ("sign", "signers", None, "kubernetes.io/kube-apiserver-client-kubelet"),
     "signer_sign_serving": ("sign", "signers", None, "kubernetes.io/kubelet-serving"),
@@ -80,7 +81,7 @@ def test_what_is_asked(run_module: t.Any, cluster: t.Any) -> None:
             subresource,
             name,
         )
-        assert review["api_group"] == GROUP
+        assert review["api_group"] == ("authorization.k8s.io" if resource == "subjectaccessreviews" else GROUP)
         assert review["allowed"] is (review_id == "node_selfnodeclient")
     bodies = [asked.body["spec"] for asked in cluster.asked if asked.path == REVIEWS]
     attributes = {

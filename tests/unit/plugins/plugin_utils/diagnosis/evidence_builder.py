@@ -51,7 +51,12 @@ def certificate(used_percent: float = 30, lifetime: int = 365 * 86400, **changes
 
 
 def csr(
-    state: str = "pending", signer: str = "client", age: int = 300, requestor: str | None = None, **changes: t.Any
+    state: str = "pending",
+    signer: str = "client",
+    age: int = 300,
+    requestor: str | None = None,
+    request: Data | None = None,
+    **changes: t.Any,
 ) -> Data:
     """A request of the node, made ``age`` seconds ago."""
     decided = {"denied": "Denied", "failed": "Failed"}.get(state, "Approved")
@@ -64,12 +69,15 @@ def csr(
         "requestor": requestor or f"system:node:{NODE}",
         "groups": ["system:nodes"],
         "node": NODE,
-        "usages": [],
+        "usages": ["digital signature", f"{signer if signer == 'client' else 'server'} auth"],
         "request": {
             "common_name": f"system:node:{NODE}",
             "organizations": ["system:nodes"],
-            "dns_names": [NODE],
-            "ip_addresses": ["10.0.0.1"],
+            "dns_names": [NODE] if signer == "serving" else [],
+            "ip_addresses": ["10.0.0.1"] if signer == "serving" else [],
+            "emails": [],
+            "uris": [],
+            **(request or {}),
         },
         "error": None,
         "conditions": [] if state == "pending" else [condition],
@@ -196,6 +204,7 @@ def healthy() -> Data:
                         "node_create_csr": _review(user), "node_get_csr": _review(user), "node_selfnodeclient": _review(user),
                         "bootstrap_create_csr": _review(bootstrap), "bootstrap_nodeclient": _review(bootstrap),
                         "approver_update_approval": _review(controller), "approver_approve_client": _review(controller),
+                        "approver_create_review": _review(controller),
                         "signer_update_status": _review(controller), "signer_sign_client": _review(controller), "signer_sign_serving": _review(controller),
                     },
                     "bindings": [], "roles": [], "not_seen": [],
@@ -204,6 +213,7 @@ def healthy() -> Data:
                     "collected_at": NOW,
                     "api_server": {"url": "https://api:6443", "reachable": True, "error": None, "version": "v1.36.3", "time": NOW, "time_offset_seconds": 0,
                                    "readyz": {"ok": True, "checks": []}},
+                    "approvers": [], "admission": [],
                     "client_ca": {"certificates": []}, "cluster_ca": {"certificates": []},
                     "controller_manager": {"lease": {"holder": "cp-1_x", "acquired": ago(9e6), "renewed": ago(2), "duration_seconds": 15},
                                            "pods": [{"name": "kube-controller-manager-cp-1", "ready": True, "restarts": 0, "started": ago(9e6), "flags": {}}]},
@@ -226,7 +236,8 @@ def _node(name: str, address: str) -> Data:
 def changed(case: Data) -> Data:
     """The healthy evidence with a case's changes.
 
-    ``set``: path with slashes → value; ``csrs``: requests (arguments of ``csr``); ``log``: category → age in seconds of one line;
+    ``set``: path with slashes → value; ``csrs``: requests (arguments of ``csr``);
+    ``flood``: so many issued ones of others; ``log``: category → age in seconds of one line;
     ``client_used`` / ``serving_used``: percent of the lifetime used, of the file on disk; ``embedded_used``: of data in the kubeconfig.
     """
     evidence = healthy()
@@ -241,6 +252,7 @@ def changed(case: Data) -> Data:
             kind="client_certificate_data", client_certificate=None, certificates=[certificate(case["embedded_used"])]
         )
     evidence["cluster"]["csr_info"]["csrs"] = [csr(**request) for request in case.get("csrs", ())]
+    evidence["cluster"]["csr_info"]["csrs"] += [csr("issued", node="other") for _ in range(case.get("flood", 0))]
     for category, age in case.get("log", {}).items():
         worker["log"]["counts"][category] = {"count": 1, "first": ago(age), "last": ago(age)}
         worker["log"]["entries"].append({"time": ago(age), "categories": [category], "message": f"E {category}"})
