@@ -71,8 +71,8 @@ EXAMPLES = r"""
 RETURN = r"""
 reviews:
   description: >-
-    The reviews by id, V(node_create_csr), V(node_get_csr), V(node_selfnodeclient), V(bootstrap_create_csr), V(bootstrap_nodeclient),
-    V(approver_update_approval), V(approver_approve_client), V(signer_update_status), V(signer_sign_client) and V(signer_sign_serving),
+    The reviews by id, V(node_create_csr), V(node_list_csr), V(node_watch_csr), V(node_selfnodeclient), V(bootstrap_create_csr),
+    V(bootstrap_nodeclient), V(approver_update_approval), V(approver_approve_client), V(signer_update_status), V(signer_sign_client) and V(signer_sign_serving),
     each a dictionary of the keys below; null when the API server could not be asked at all.
   returned: O(dest) is not given
   type: dict

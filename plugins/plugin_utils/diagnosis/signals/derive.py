@@ -16,6 +16,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.s
     client_signals,
     serving_signals,
 )
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.compare import comparison_signals
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.connection import (
     api_server_signals,
     connection_signals,
@@ -25,6 +26,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.s
     clock_signals,
     kubelet_signals,
 )
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.kubelet_api import kubelet_api_signals
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.log import log_signals
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.node import node_signals
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.rotation import (
@@ -33,6 +35,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.s
     rotation_signals,
 )
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.storage import storage_signals
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.store import store_signals
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Cluster, Data, View
 
 
@@ -47,11 +50,18 @@ def cluster_signals(cluster: Cluster, now: str) -> Data:
 def node_signals_of(view: View, shared: Data) -> Data:
     """Subject → signal → value. None is *unknown*; nothing here raises on absent or malformed evidence."""
     client, serving = client_signals(view), serving_signals(view)
+    kubelet = kubelet_signals(view)
     csr, log = csr_signals(view, client, serving), log_signals(view, stored_at(client))
+    certificates = {"client": client, "serving": serving}
+    stores = {
+        "client": store_signals(view, "client", client["rotated"]["lifetime_seconds"]),
+        "serving": store_signals(view, "serving", serving["lifetime_seconds"]),
+    }
     return {
         **shared,
         "node": node_signals(view),
-        "kubelet": kubelet_signals(view),
+        "kubelet": kubelet,
+        "kubelet_api": kubelet_api_signals(view, serving, kubelet["running"]),
         "clock": clock_signals(view),
         "rotation": {**rotation_signals(view), "failing": _failing(client, csr["client"], log["recent"])},
         "kubeconfig": kubeconfig_signals(view),
@@ -61,7 +71,8 @@ def node_signals_of(view: View, shared: Data) -> Data:
         "connection": connection_signals(view),
         "api_server": api_server_signals(view),
         "csr": csr,
-        "storage": storage_signals(view),
+        "storage": {**storage_signals(view), **stores},
+        "comparison": comparison_signals(view, certificates, stores, log),
         "log": log,
     }
 
