@@ -164,6 +164,7 @@ def _judge(view: View, rules: t.Sequence[Rule], shared: Data, shared_events: lis
             "client": _certificate(signals["client_certificate"]),
             "serving": _certificate(signals["serving_certificate"]),
         },
+        "comparison": signals["comparison"],
         "changes_before_failure": changes_before(events, failure),
         "timeline": events,
     }

@@ -26,7 +26,9 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.s
     clock_signals,
     kubelet_signals,
 )
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.kubelet_api import kubelet_api_signals
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.kubelet_api import (
+    kubelet_api_signals,
+)
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.log import log_signals
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.node import node_signals
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.rotation import (
