@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import typing as t
 
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._api import Api, ApiError
@@ -33,6 +34,7 @@ KUBELET_SIGNERS = (CLIENT_SIGNER, SERVING_SIGNER)
 CSRS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 
 NODE_PREFIX = "system:node:"
+CREDENTIAL_ID = "authentication.kubernetes.io/credential-id"
 MAX_PEM_BYTES = 64 * 1024
 """A request or certificate of a kubelet is about 1 KiB; etcd would take 1.5 MiB."""
 
@@ -81,6 +83,7 @@ def csr_record(csr: Data) -> Data:
         "signer_name": text(spec.get("signerName")),
         "requestor": text(spec.get("username")),
         "groups": texts(spec.get("groups")),
+        "presented_sha256": _presented(mapping(spec.get("extra"))),
         "node": common_name[len(NODE_PREFIX) :] or None if common_name.startswith(NODE_PREFIX) else None,
         "usages": texts(spec.get("usages")),
         "requested_duration_seconds": integer(spec.get("expirationSeconds")),
@@ -133,6 +136,16 @@ def _issue_time(metadata: Data) -> str | None:
         if "f:certificate" in mapping(mapping(entry.get("fieldsV1")).get("f:status"))
     ]
     return max((time for time in times if time), default=None)
+
+
+def _presented(extra: Data) -> str | None:
+    """The fingerprint of the client certificate that the request came with, which the API server notes since Kubernetes 1.32
+    (``apiserver/pkg/authentication/request/x509/x509.go``: CommonNameUserConversion); None for a token and before."""
+    for value in texts(extra.get(CREDENTIAL_ID)) or ():
+        kind, _equals, digest = value.partition("=")
+        if kind == "X509SHA256" and re.fullmatch(r"[0-9a-f]{64}", digest):
+            return digest
+    return None
 
 
 def _decoded_request(value: t.Any) -> tuple[Data | None, str | None]:

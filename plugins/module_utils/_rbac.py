@@ -104,7 +104,8 @@ def _signer(verb: str, name: str) -> Access:
 _CSR = "certificatesigningrequests"
 REVIEW_IDS: dict[str, tuple[str, Access]] = {
     "node_create_csr": ("node", Access("create", _CSR)),
-    "node_get_csr": ("node", Access("get", _CSR)),
+    "node_list_csr": ("node", Access("list", _CSR)),
+    "node_watch_csr": ("node", Access("watch", _CSR)),
     "node_selfnodeclient": ("node", Access("create", _CSR, "selfnodeclient")),
     "bootstrap_create_csr": ("bootstrap", Access("create", _CSR)),
     "bootstrap_nodeclient": ("bootstrap", Access("create", _CSR, "nodeclient")),

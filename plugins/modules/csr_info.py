@@ -70,6 +70,9 @@ csrs:
     signer_name: {description: Who is to sign it., type: str, sample: kubernetes.io/kubelet-serving}
     requestor: {description: "The user who made it, as the API server authenticated it.", type: str, sample: "system:node:worker-7"}
     groups: {description: The groups of that user., type: list, elements: str}
+    presented_sha256:
+      description: Fingerprint of the client certificate that the request came with; null for a token, and before Kubernetes 1.32.
+      type: str
     node: {description: The node that the common name asked for is of; null when it is of none., type: str, sample: worker-7}
     usages: {description: Key usages asked for., type: list, elements: str}
     requested_duration_seconds: {description: Lifetime asked for; null when none was., type: int}

@@ -71,7 +71,7 @@ EXAMPLES = r"""
 RETURN = r"""
 reviews:
   description: >-
-    The reviews by id, V(node_create_csr), V(node_get_csr), V(node_selfnodeclient), V(bootstrap_create_csr), V(bootstrap_nodeclient),
+    The reviews by id, V(node_create_csr), V(node_list_csr), V(node_watch_csr), V(node_selfnodeclient), V(bootstrap_create_csr), V(bootstrap_nodeclient),
     V(approver_update_approval), V(approver_approve_client), V(signer_update_status), V(signer_sign_client), V(signer_sign_serving),
     V(manager_approve_client) and V(manager_sign_client),
     each a dictionary of the keys below; null when the API server could not be asked at all.

@@ -171,6 +171,7 @@ def _judge(view: View, rules: t.Sequence[Rule], shared: Data, shared_changes: li
             "client": _certificate(signals["client_certificate"]),
             "serving": _certificate(signals["serving_certificate"]),
         },
+        "comparison": signals["comparison"],
         "changes_before_failure": ranked(changes, failure, primary),
         "timeline": timeline(view, failure, changes),
     }

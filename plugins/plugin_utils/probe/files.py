@@ -22,6 +22,7 @@ _CONFIG_KEYS = {
     "tlsCertFile": "tls_cert_file",
     "tlsPrivateKeyFile": "tls_private_key_file",
     "authentication.x509.clientCAFile": "client_ca_file",
+    "enableServer": "enable_server",
 }
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _FLOW = ("{", "[", "&", "*", "!", "|", ">")
@@ -44,13 +45,15 @@ def file_entry(section: Section) -> Data:
         "key_matches": section.yes("key_matches"),
         "error": None,
     }
+    if section.one("key_matches") == "unreadable":
+        entry["key_readable"] = False
     if section.one("key_path"):
         entry["key_path"] = section.one("key_path")
         entry["key_exists"] = section.yes("key_exists")
     if section.one("denied"):
         entry.update(certificates=None, has_key=None, error="may not be read by the user of the probe")
-    elif section.one("type") == "file" and not entry["size_bytes"]:
-        entry["error"] = "is empty" if entry["size_bytes"] == 0 else None
+    elif entry["size_bytes"] == 0:
+        entry["error"] = "is empty"
     elif section.one("target_exists") == "no":
         entry["error"] = "points to a file that does not exist"
     if section.one("more"):
@@ -71,7 +74,12 @@ def pki(answer: Answer, root: bool | None, missing: Missing) -> Data | None:
         for entry in files:
             if entry["certificates"] is None:
                 missing(f"pki.files.{entry['path']}.certificates", "not_permitted", entry["error"])
-            elif entry["has_key"] and entry["certificates"] and entry["key_matches"] is None:
+            elif (
+                entry["has_key"]
+                and entry["certificates"]
+                and entry["key_matches"] is None
+                and "key_readable" not in entry
+            ):
                 missing(
                     f"pki.files.{entry['path']}.key_matches",
                     "missing_tool",
@@ -84,6 +92,11 @@ def pki(answer: Answer, root: bool | None, missing: Missing) -> Data | None:
         "owner": section.one("owner"),
         "files": files,
         "filesystem": _filesystem(section),
+        "immutable": _immutable(section),
+        "history": {
+            subject: {"files": section.number(f"dated.{kind}"), "last_hour": section.number(f"dated.{kind}.hour")}
+            for subject, kind in (("client", "client"), ("serving", "server"))
+        },
         "writable": None,
     }
     dropped = sum(whole_number(value) or 0 for value in section.all("files_dropped"))
@@ -108,12 +121,12 @@ def _filesystem(section: Section) -> Data | None:
         sizes = [whole_number(part) for part in (section.one("fs.df") or "").split()]
         if len(sizes) == 2 and sizes[0] is not None and sizes[1] is not None:
             size, free = sizes[0] * 1024, sizes[1] * 1024
-    options = f"{section.one('fs.options') or ''},{section.one('fs.super') or ''}".split(",")
     return {
         "device": section.one("fs.device"),
         "type": section.one("fs.type"),
         "mount_point": section.one("fs.mount_point"),
-        "read_only": "ro" in options if section.one("fs.mount_point") else None,
+        "read_only": _read_only(section, "fs"),
+        "read_only_on_host": _read_only(section, "host_fs" if section.one("host_fs.mount_point") else "fs"),
         "size_bytes": size,
         "free_bytes": free,
         "inodes": inodes,
@@ -121,11 +134,24 @@ def _filesystem(section: Section) -> Data | None:
     }
 
 
+def _read_only(section: Section, view: str) -> bool | None:
+    """In the kubelet's mount namespace (``fs``), or in the probe's own where that is another one (``host_fs``)."""
+    if not section.one(f"{view}.mount_point"):
+        return None
+    return "ro" in f"{section.one(f'{view}.options') or ''},{section.one(f'{view}.super') or ''}".split(",")
+
+
+def _immutable(section: Section) -> bool | None:
+    """The attribute that even root cannot write past (``chattr +i``); None where lsattr does not tell."""
+    attributes = section.one("fs.attributes")
+    return None if attributes is None else "i" in attributes
+
+
 def _writable(section: Section, filesystem: Data | None, root: bool | None) -> bool | None:
     """Root passes modes, but not a read-only mount nor the immutable attribute. Another user can tell neither yes nor no for root."""
     if filesystem and filesystem["read_only"]:
         return False
-    if "i" in (section.one("fs.attributes") or ""):
+    if _immutable(section):
         return False
     return section.yes("fs.access") if root else None
 
@@ -224,7 +250,7 @@ def config(section: Section | None, flags: dict[str, str] | None, missing: Missi
         value = written.get(name)
         if value in (None, "", "null", "~"):
             unset.append(key)
-        elif key in ("rotate_certificates", "server_tls_bootstrap"):
+        elif key in ("rotate_certificates", "server_tls_bootstrap", "enable_server"):
             result[key] = _BOOLEANS.get(value)
             if result[key] is None:
                 missing(f"config.{key}", "malformed", f"{name} is neither true nor false")

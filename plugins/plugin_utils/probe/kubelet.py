@@ -82,6 +82,10 @@ def _unit(unit: Section, process: Section) -> Data:
         "main_exit_status": unit.number("p.ExecMainStatus") if unit.one("p.ExecMainCode") in _EXIT_CODES else None,
         "fragment_path": unit.one("p.FragmentPath"),
         "drop_ins": (unit.one("p.DropInPaths") or "").split(),
+        "protect_system": unit.one("p.ProtectSystem"),
+        "read_only_paths": (unit.one("p.ReadOnlyPaths") or "").split()[:20],
+        "read_write_paths": (unit.one("p.ReadWritePaths") or "").split()[:20],
+        "inaccessible_paths": (unit.one("p.InaccessiblePaths") or "").split()[:20],
         "environment": sorted(set(unit.all("env")))[:120],
         "proxies": proxies,
     }

@@ -40,6 +40,26 @@ restart_kubelet() {
     on "$1" systemctl restart kubelet
 }
 
+# give_serving_certificate MACHINE DAYS NAME...: a certificate of the cluster's CA, from two days ago until so many days from now
+# (negative: it has ended), as tlsCertFile. The kubelet has to be restarted, and the healing forgets both files.
+give_serving_certificate() {
+    local machine="$1" days="$2"
+    shift 2
+    "$LAB_PYTHON" -c '
+import datetime, pathlib, sys
+entry, state, node, days, *names = sys.argv[1:]
+sys.path.insert(0, str(pathlib.Path(entry).parent))
+from kubelab import pki
+start, end = (pki.now() + datetime.timedelta(days=count) for count in (-2, int(days)))
+authority = pki.Authority.load(pathlib.Path(state) / "pki")
+pair = authority.issue(f"system:node:{node}", ["system:nodes"], [pki.SERVER], names, start, end)
+sys.stdout.write((pair[0] + pair[1]).decode())' "$LAB_ENTRY_POINT" "$LAB_STATE" "$machine" "$days" "$@" |
+        on "$machine" sh -c 'umask 077; cat >/etc/kubernetes/lab-serving.pem'
+    on "$machine" sh -c '
+        sed -i -e "s|^serverTLSBootstrap: .*|serverTLSBootstrap: false|" /var/lib/kubelet/config.yaml
+        for key in tlsCertFile tlsPrivateKeyFile; do echo "$key: /etc/kubernetes/lab-serving.pem"; done >>/var/lib/kubelet/config.yaml'
+}
+
 # log MACHINE PATTERN: a line of the running, or last, kubelet matches.
 log() {
     local invocation

@@ -97,9 +97,10 @@ def _current_file(probe: Data, subject: t.Literal["client", "serving"]) -> Data 
         wanted = [dig(probe, "kubeconfig", "user", "client_certificate")]
         name = "kubelet-client-current.pem"
     else:
-        wanted = [dig(probe, "config", "tls_cert_file")]
+        wanted = [dig(probe, "kubelet", "flags", "tls-cert-file") or dig(probe, "config", "tls_cert_file")]
         name = "kubelet-server-current.pem"
-    wanted.append(f"{dig(probe, 'pki', 'path')}/{name}")
+    if subject == "client" or dig(probe, "config", "server_tls_bootstrap") is not False:
+        wanted.append(f"{dig(probe, 'pki', 'path')}/{name}")
     for path in wanted:
         if path and path in by_path and by_path[path].get("target_exists") is not False:
             return by_path[path]
@@ -113,7 +114,8 @@ def _from_file(entry: Data | None, now: str) -> Data:
         return dict(_UNKNOWN)
     certificates = [cert for cert in entry.get("certificates") or () if "error" not in cert]
     if not certificates:
-        return {**_UNKNOWN, "present": None if entry.get("error") else False, "source": entry.get("path")}
+        unread = bool(entry) and entry.get("certificates") is None
+        return {**_UNKNOWN, "present": None if unread else False, "source": entry.get("path")}
     return {
         **_validity(certificates[0], now),
         "source": entry.get("path"),

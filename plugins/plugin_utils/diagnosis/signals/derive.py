@@ -26,6 +26,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.s
     client_signals,
     serving_signals,
 )
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.compare import comparison_signals
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.connection import (
     api_server_signals,
     connection_signals,
@@ -34,6 +35,9 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.s
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.kubelet import (
     clock_signals,
     kubelet_signals,
+)
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.kubelet_api import (
+    kubelet_api_signals,
 )
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.log import log_signals
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.manager import (
@@ -50,6 +54,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.s
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.signing import signing_signals
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.skew import skew_signals
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.storage import storage_signals
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.store import store_signals
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Cluster, Data, View, dig
 
 
@@ -72,14 +77,21 @@ def cluster_signals(cluster: Cluster, now: str) -> Data:
 def node_signals_of(view: View, shared: Data) -> Data:
     """Subject → signal → value. None is *unknown*; nothing here raises on absent or malformed evidence."""
     client, serving = client_signals(view), serving_signals(view)
+    kubelet = kubelet_signals(view)
     csr, log = csr_signals(view, client, serving), log_signals(view, stored_at(client))
     for subject, replay in replay_signals(view, shared, client, serving).items():
         csr[subject]["replay"] = replay
     csr["note"] = NOTE if csr["client"]["total"] == 0 and csr["serving"]["total"] == 0 else None
+    certificates = {"client": client, "serving": serving}
+    stores = {
+        "client": store_signals(view, "client", client["rotated"]["lifetime_seconds"]),
+        "serving": store_signals(view, "serving", serving["lifetime_seconds"]),
+    }
     return {
         **shared,
         "node": node_signals(view),
-        "kubelet": kubelet_signals(view),
+        "kubelet": kubelet,
+        "kubelet_api": kubelet_api_signals(view, serving, kubelet["running"]),
         "clock": clock_signals(view),
         "rotation": {**rotation_signals(view), "failing": _failing(client, csr["client"], log["recent"])},
         "kubeconfig": kubeconfig_signals(view),
@@ -92,7 +104,8 @@ def node_signals_of(view: View, shared: Data) -> Data:
         "ca": ca_signals(view, shared["signing"], client),
         "control_plane_ending": _ending_first(shared["control_plane_certificates"], client),
         "skew": skew_signals(view),
-        "storage": storage_signals(view),
+        "storage": {**storage_signals(view), **stores},
+        "comparison": comparison_signals(view, certificates, stores, log),
         "log": log,
     }
 

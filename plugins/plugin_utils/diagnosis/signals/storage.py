@@ -13,13 +13,27 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.v
 FULL_BYTES = 64 * 1024
 """Less than this and a new certificate with its key (about 3 KB, in blocks) may not fit any more."""
 
+SCARCE_BYTES = 1024 * 1024
+SCARCE_OF_SMALL_BYTES, SCARCE_PERCENT = 100 * 1024 * 1024, 5
+"""Nearly full: less than 1 MiB, or less than 100 MiB and 5 % of a file system that others fill too."""
+
+SCARCE_INODES = 16
+"""A rotation takes two inodes (a file and a link)."""
+
 
 def storage_signals(view: View) -> Data:
     """The certificate directory and its file system; sizes in bytes."""
     pki = dig(view.probe, "pki")
     filesystem = dig(pki, "filesystem")
     free, inodes = dig(filesystem, "free_bytes"), dig(filesystem, "inodes_free")
-    full_inodes = None if inodes is None or not dig(filesystem, "inodes") else inodes == 0
+    size = dig(filesystem, "size_bytes")
+    counted = inodes is not None and bool(dig(filesystem, "inodes"))
+    full = None if free is None else free < FULL_BYTES
+    exhausted = inodes == 0 if counted else None if inodes is None else False
+    unit = dig(view.probe, "kubelet", "unit")
+    scarce = free is not None and (
+        free < SCARCE_BYTES or (free < SCARCE_OF_SMALL_BYTES and bool(size) and free * 100 < size * SCARCE_PERCENT)
+    )
     return {
         "path": dig(pki, "path"),
         "exists": dig(pki, "exists"),
@@ -29,5 +43,16 @@ def storage_signals(view: View) -> Data:
         "writable": dig(pki, "writable"),
         "free_bytes": free,
         "inodes_free": inodes,
-        "full": None if free is None else bool(free < FULL_BYTES or full_inodes),
+        "size_bytes": size,
+        "inodes": dig(filesystem, "inodes"),
+        "full": full,
+        "inodes_exhausted": exhausted,
+        "nearly_full": None
+        if full is None
+        else not full and not exhausted and bool(scarce or (counted and inodes < SCARCE_INODES)),
+        "immutable": dig(pki, "immutable"),
+        "read_only_on_host": dig(filesystem, "read_only_on_host"),
+        "unit_protect_system": dig(unit, "protect_system"),
+        "unit_read_only_paths": dig(unit, "read_only_paths"),
+        "unit_inaccessible_paths": dig(unit, "inaccessible_paths"),
     }

@@ -144,7 +144,7 @@ unit_section() {
     missing kubelet.unit missing_tool 'the node has no systemctl'
     return
   fi
-  shown=$(bounded 8 systemctl show "$UNIT" --no-pager -p Id,LoadState,ActiveState,SubState,Result,UnitFileState,NRestarts,ActiveEnterTimestamp,InactiveEnterTimestamp,ExecMainStartTimestamp,ExecMainExitTimestamp,ExecMainCode,ExecMainStatus,FragmentPath,DropInPaths,Environment,EnvironmentFiles,ExecStart 2>&1 </dev/null)
+  shown=$(bounded 8 systemctl show "$UNIT" --no-pager -p Id,LoadState,ActiveState,SubState,Result,UnitFileState,NRestarts,ActiveEnterTimestamp,InactiveEnterTimestamp,ExecMainStartTimestamp,ExecMainExitTimestamp,ExecMainCode,ExecMainStatus,FragmentPath,DropInPaths,ProtectSystem,ReadOnlyPaths,ReadWritePaths,InaccessiblePaths,Environment,EnvironmentFiles,ExecStart 2>&1 </dev/null)
   case $shown in
     *LoadState=*) ;;
     *)

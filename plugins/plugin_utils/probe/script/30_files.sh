@@ -30,12 +30,17 @@ status_of() { # PATH: mode, owner … of what the path leads to; the time of the
   say modified "$(bounded 5 stat -c %Y "$1" 2>/dev/null </dev/null)"
 }
 
-# same_key CERTIFICATE_FILE KEY_FILE: yes, no or nothing (cannot be told). Only public keys are looked at.
+# same_key CERTIFICATE_FILE KEY_FILE: yes, no, unreadable (openssl finds no key in it) or nothing (cannot be told). Only public keys are looked at.
 same_key() {
   has openssl || return 0
   of_certificate=$(bounded 5 openssl x509 -noout -pubkey -in "$1" 2>/dev/null </dev/null)
   of_key=$(bounded 5 openssl pkey -pubout -passin pass: -in "$2" 2>/dev/null </dev/null)
-  [ -n "$of_certificate" ] && [ -n "$of_key" ] || return 0
+  status=$?
+  [ -n "$of_certificate" ] || return 0
+  if [ -z "$of_key" ]; then
+    [ "$status" = 1 ] && echo unreadable
+    return 0
+  fi
   if [ "$of_certificate" = "$of_key" ]; then echo yes; else echo no; fi
 }
 
@@ -101,18 +106,22 @@ pki_section() {
     missing pki.files not_permitted "$PKI cannot be listed"
     return
   fi
+  # Names sort by the time in them; nothing is started for each file, as there may be thousands.
+  newest=
   for kind in client server; do
-    number=0
-    newest=
+    number=0 last='' before=''
     for file in "$PKI/kubelet-$kind-"[0-9]*.pem; do
       [ -e "$file" ] || [ -L "$file" ] || continue
-      number=$((number + 1))
-      newest=$(printf '%s\n%s' "$file" "$newest" | sed -n 1,2p)
+      number=$((number + 1)) before=$last last=$file
     done
+    say "dated.$kind" "$number"
+    young=$(bounded 5 find "$PKI/" -name "kubelet-$kind-[0-9]*.pem" -mmin -60 2>/dev/null </dev/null) &&
+      say "dated.$kind.hour" "$(printf '%s\n' "$young" | grep -c .)"
     [ "$number" -gt 2 ] && say files_dropped "$((number - 2))"
-    printf '%s\n' "$newest" | while read -r file; do
-      [ -n "$file" ] && file_section file "$file"
-    done
+    newest="$newest$NL$last$NL$before"
+  done
+  printf '%s\n' "$newest" | while read -r file; do
+    [ -n "$file" ] && file_section file "$file"
   done
   number=0
   for file in "$PKI"/*; do
@@ -135,9 +144,22 @@ pki_section() {
 
 filesystem() { # FOLDER
   where=$(cd "$1" 2>/dev/null && pwd -P)
+  where=${where:-$1}
   table=$KCP_PROC/${KUBELET_PID:-self}/mountinfo
   [ -r "$table" ] || table=/proc/self/mountinfo
-  awk -v where="${where:-$1}" '
+  mount_of "$table"
+  # The kubelet may see other mounts than the node: a unit can give it a view of its own.
+  ours=$(readlink /proc/self/ns/mnt 2>/dev/null)
+  theirs=$(readlink "$KCP_PROC/${KUBELET_PID:-none}/ns/mnt" 2>/dev/null)
+  if [ -n "$theirs" ] && [ "$theirs" != "$ours" ]; then mount_of /proc/self/mountinfo | sed 's/ fs\./ host_fs./'; fi
+  say fs.stat "$(bounded 5 stat -f -c '%S %b %f %c %d' "$1" 2>/dev/null </dev/null)"
+  say fs.df "$(bounded 5 df -P -k "$1" 2>/dev/null </dev/null | awk 'NR > 1 && NF >= 6 { print $(NF - 4), $(NF - 2) }' | tail -n 1)"
+  if has lsattr; then say fs.attributes "$(bounded 5 lsattr -d "$1" 2>/dev/null </dev/null | awk '{ print $1 }')"; fi
+  if [ -w "$1" ]; then say fs.access yes; else say fs.access no; fi
+}
+
+mount_of() { # TABLE: the mount that $where lies on
+  awk -v where="$where" '
     {
       point = $5; gsub(/\\040/, " ", point)
       if (point == "/" || point == where || index(where, point "/") == 1) if (length(point) >= best) {
@@ -146,9 +168,5 @@ filesystem() { # FOLDER
       }
     }
     END { if (mount != "") { print "fs.mount_point", mount; print "fs.type", type; print "fs.device", device; print "fs.options", options; print "fs.super", super } }
-  ' "$table" 2>/dev/null | say_lines
-  say fs.stat "$(bounded 5 stat -f -c '%S %b %f %c %d' "$1" 2>/dev/null </dev/null)"
-  say fs.df "$(bounded 5 df -P -k "$1" 2>/dev/null </dev/null | awk 'NR > 1 && NF >= 6 { print $(NF - 4), $(NF - 2) }' | tail -n 1)"
-  if has lsattr; then say fs.attributes "$(bounded 5 lsattr -d "$1" 2>/dev/null </dev/null | awk '{ print $1 }')"; fi
-  if [ -w "$1" ]; then say fs.access yes; else say fs.access no; fi
+  ' "$1" 2>/dev/null | say_lines
 }

@@ -132,7 +132,7 @@ CONFIG_AWK='
   if (depth == 0 && ind != base) { bad = 1; next }
   depth++; at[depth] = ind; name[depth] = key
   if (value ~ /^[[{]/ && value !~ /^(\{\}|\[\])$/ && value != "{" && value != "[" && path key ~ /^(authentication|authentication\.x509|featureGates)$/) { bad = 1; next }
-  if (path key ~ /^(kind|rotateCertificates|serverTLSBootstrap|tlsCertFile|tlsPrivateKeyFile|authentication\.x509\.clientCAFile|staticPodPath|port|address)$/) print "set", path key, value
+  if (path key ~ /^(kind|rotateCertificates|serverTLSBootstrap|tlsCertFile|tlsPrivateKeyFile|authentication\.x509\.clientCAFile|staticPodPath|port|address|enableServer)$/) print "set", path key, value
   else if (path == "featureGates.") print "gate", key, value
 }
 END { if (bad || (NR > 0 && base == "")) print "unsupported yes" }'

@@ -60,6 +60,26 @@ def test_a_request_as_the_contract_has_it(run_module: t.Any, api_server: t.Any, 
 
 
 @pytest.mark.parametrize(
+    ("extra", "presented"),
+    [
+        ({"authentication.kubernetes.io/credential-id": ["X509SHA256=" + "ab" * 32]}, "ab" * 32),
+        ({"authentication.kubernetes.io/credential-id": ["JTI=" + "ab" * 32]}, None),
+        ({"authentication.kubernetes.io/credential-id": ["X509SHA256=<script>"]}, None),
+        ({"authentication.kubernetes.io/credential-id": "junk"}, None),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_the_certificate_that_it_came_with(
+    run_module: t.Any, api_server: t.Any, extra: t.Any, presented: t.Any
+) -> None:
+    request = csr()
+    request["spec"]["extra"] = extra
+    (found,) = run_with(run_module, api_server, request)["csrs"]
+    assert found["presented_sha256"] == presented
+
+
+@pytest.mark.parametrize(
     ("conditions", "state", "since"),
     [
         ([], "pending", "2026-11-23T20:00:00Z"),

@@ -15,7 +15,8 @@ GROUP = "certificates.k8s.io"
 SELF = "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient"
 IDS = {
     "node_create_csr": ("create", "certificatesigningrequests", None, None),
-    "node_get_csr": ("get", "certificatesigningrequests", None, None),
+    "node_list_csr": ("list", "certificatesigningrequests", None, None),
+    "node_watch_csr": ("watch", "certificatesigningrequests", None, None),
     "node_selfnodeclient": ("create", "certificatesigningrequests", "selfnodeclient", None),
     "bootstrap_create_csr": ("create", "certificatesigningrequests", None, None),
     "bootstrap_nodeclient": ("create", "certificatesigningrequests", "nodeclient", None),

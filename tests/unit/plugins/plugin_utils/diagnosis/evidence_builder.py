@@ -99,7 +99,9 @@ def _worker() -> Data:
         return {"path": f"{pki}/{name}", "type": "link", "target": f"{pki}/x.pem", "target_exists": True, "mode": "0600",
                 "owner": "root", "modified": cert["not_before"], "certificates": [cert], "has_key": True, "key_matches": True}  # fmt: skip
 
-    serving = certificate(extended_key_usages=["server auth"], serial="5e22")
+    serving = certificate(
+        extended_key_usages=["server auth"], serial="5e22", dns_names=[NODE], ip_addresses=["10.0.0.1"]
+    )
     ca = certificate(
         10,
         10 * 365 * 86400,
@@ -133,9 +135,10 @@ def _worker() -> Data:
         "bootstrap_kubeconfig": {"path": "/etc/kubernetes/bootstrap-kubelet.conf", "exists": False, "user": None},
         "config": {"path": "/var/lib/kubelet/config.yaml", "exists": True, "rotate_certificates": True, "server_tls_bootstrap": True,
                    "tls_cert_file": None, "unset": []},
-        "pki": {"path": pki, "exists": True, "writable": True,
+        "pki": {"path": pki, "exists": True, "writable": True, "immutable": False,
+                "history": {"client": {"files": 3, "last_hour": 0}, "serving": {"files": 3, "last_hour": 0}},
                 "files": [file("kubelet-client-current.pem", certificate()), file("kubelet-server-current.pem", serving)],
-                "filesystem": {"type": "ext4", "mount_point": "/", "read_only": False, "size_bytes": 10**10, "free_bytes": 10**9,
+                "filesystem": {"type": "ext4", "mount_point": "/", "read_only": False, "read_only_on_host": False, "size_bytes": 10**10, "free_bytes": 10**9,
                                "inodes": 10**6, "inodes_free": 10**5}},
         "log": {"source": "journal", "since": ago(86400), "first": ago(86000), "last": ago(10), "lines": 100, "counts": {}, "entries": [], "dropped": 0},
         "network": {"host": "api", "port": 6443, "via_proxy": None, "resolved": ["10.0.0.9"], "resolve_error": None, "connect": "ok",
@@ -157,6 +160,7 @@ def _control_plane_host() -> Data:
                 **entry["certificates"][0],
                 "common_name": f"system:node:{name}",
                 "serial": "c" + entry["certificates"][0]["serial"],
+                "ip_addresses": ["10.0.0.9"],
             }
         ]
     host["serving"]["certificates"] = host["pki"]["files"][1]["certificates"]
@@ -201,7 +205,7 @@ def healthy() -> Data:
                 "rbac_info": {
                     "collected_at": NOW,
                     "reviews": {
-                        "node_create_csr": _review(user), "node_get_csr": _review(user), "node_selfnodeclient": _review(user),
+                        "node_create_csr": _review(user), "node_list_csr": _review(user), "node_watch_csr": _review(user), "node_selfnodeclient": _review(user),
                         "bootstrap_create_csr": _review(bootstrap), "bootstrap_nodeclient": _review(bootstrap),
                         "approver_update_approval": _review(controller), "approver_approve_client": _review(controller),
                         "approver_create_review": _review(controller),
@@ -233,11 +237,21 @@ def _node(name: str, address: str) -> Data:
     }  # fmt: skip
 
 
+def _dated(name: str, age: int, used: float = 10, **leaf: t.Any) -> Data:
+    """A file of the store with a time in its name, written ``age`` seconds ago."""
+    return {
+        "path": f"/var/lib/kubelet/pki/{name}", "type": "file", "target": None, "target_exists": None, "modified": ago(age),
+        "certificates": [certificate(used, **{"serial": "5e44", "public_key_sha256": "77" * 32, "fingerprint_sha256": "78" * 32, **leaf})],
+        "has_key": True, "key_matches": True, "size_bytes": 1200, "error": None,
+    }  # fmt: skip
+
+
 def changed(case: Data) -> Data:
     """The healthy evidence with a case's changes.
 
     ``set``: path with slashes → value; ``csrs``: requests (arguments of ``csr``);
     ``flood``: so many issued ones of others; ``log``: category → age in seconds of one line;
+    ``files``: dated files beside the others (arguments of ``_dated``).
     ``client_used`` / ``serving_used``: percent of the lifetime used, of the file on disk; ``embedded_used``: of data in the kubeconfig.
     """
     evidence = healthy()
@@ -245,14 +259,21 @@ def changed(case: Data) -> Data:
     for index, key in enumerate(("client_used", "serving_used")):
         if key in case:
             entry = worker["pki"]["files"][index]
-            entry["certificates"] = [certificate(case[key])]
+            entry["certificates"] = [certificate(case[key], dns_names=[NODE], ip_addresses=["10.0.0.1"])]
             entry["modified"] = case.get("stored", entry["certificates"][0]["not_before"])
+            if key == "serving_used":
+                worker["serving"]["certificates"] = entry["certificates"]
+            elif "stored" in case:  # by the kubelet itself, which says so
+                seen = {"count": 1, "first": case["stored"], "last": case["stored"]}
+                worker["log"].update(first=min(case["stored"], ago(86000)), counts={"rotated": seen})
     if "embedded_used" in case:
         worker["kubeconfig"]["user"].update(
             kind="client_certificate_data", client_certificate=None, certificates=[certificate(case["embedded_used"])]
         )
     evidence["cluster"]["csr_info"]["csrs"] = [csr(**request) for request in case.get("csrs", ())]
     evidence["cluster"]["csr_info"]["csrs"] += [csr("issued", node="other") for _ in range(case.get("flood", 0))]
+    for made in case.get("files", ()):
+        worker["pki"]["files"].append(_dated(**made))
     for category, age in case.get("log", {}).items():
         worker["log"]["counts"][category] = {"count": 1, "first": ago(age), "last": ago(age)}
         worker["log"]["entries"].append({"time": ago(age), "categories": [category], "message": f"E {category}"})

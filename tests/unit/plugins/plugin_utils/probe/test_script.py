@@ -38,7 +38,7 @@ def test_healthy_node_in_every_shell(node: Node, shell: list[str]) -> None:
     assert abs(evidence["clock"]["offset_seconds"]) <= 1
     config = evidence["config"]
     assert (config["rotate_certificates"], config["server_tls_bootstrap"]) == (True, None)
-    assert config["unset"] == ["server_tls_bootstrap", "tls_cert_file", "tls_private_key_file"]
+    assert config["unset"] == ["server_tls_bootstrap", "tls_cert_file", "tls_private_key_file", "enable_server"]
     assert config["feature_gates"] == {"RotateKubeletServerCertificate": True}
     kubeconfig = evidence["kubeconfig"]
     assert (kubeconfig["server"], kubeconfig["context"]) == ("https://127.0.0.1:1", "default-context")
@@ -52,6 +52,10 @@ def test_healthy_node_in_every_shell(node: Node, shell: list[str]) -> None:
     assert evidence["client_ca_file"]["certificates"][0]["is_ca"] is True
     assert evidence["bootstrap_kubeconfig"] is None
     assert evidence["control_plane"] is None
+    assert evidence["pki"]["history"] == {
+        "client": {"files": 1, "last_hour": 1},
+        "serving": {"files": 0, "last_hour": 0},
+    }
     filesystem = evidence["pki"]["filesystem"]
     assert filesystem["size_bytes"] >= filesystem["free_bytes"] > 0
     reasons = {entry["subject"]: entry["reason"] for entry in evidence["not_seen"]}
@@ -110,6 +114,60 @@ def test_broken_certificate_files(
     break_it(node)
     current = _files(node.probe(tools))["kubelet-client-current.pem"]
     assert {key: current[key] for key in expected} == expected
+
+
+def test_thousands_of_dated_files_cost_nothing(node: Node, tools: list[str]) -> None:
+    for number in range(3000):
+        old = node.pki / f"kubelet-server-2020-01-01-00-00-00.{number}.pem"
+        old.touch()
+        os.utime(old, (1, 1))
+    started = time.monotonic()
+    pki = node.probe(tools)["pki"]
+    assert time.monotonic() - started < 20
+    assert pki["history"]["serving"] == {"files": 3000, "last_hour": 0}
+    assert pki["files_dropped"] == 2998
+
+
+@pytest.mark.parametrize(
+    ("attributes", "immutable"), [("----i---------e-------", True), ("--------------e-------", False)]
+)
+def test_the_immutable_attribute(node: Node, tools: list[str], attributes: str, immutable: bool) -> None:
+    node.tool("lsattr", f"echo '{attributes} '$2")
+    pki = node.probe(tools)["pki"]
+    assert pki["immutable"] is immutable
+    if immutable:
+        assert pki["writable"] is False
+
+
+def test_attributes_that_are_not_told(node: Node) -> None:
+    node.tool("lsattr", "exit 1")
+    assert node.probe()["pki"]["immutable"] is None
+
+
+def test_the_kubelets_own_view_of_the_mounts(node: Node, tools: list[str]) -> None:
+    line = "36 35 98:0 / {} {} - ext4 /dev/sda1 rw\n"
+    (node.proc / "812/mountinfo").write_text(line.format("/", "rw") + line.format(node.pki, "ro"))
+    (node.proc / "812/ns").mkdir(exist_ok=True)
+    (node.proc / "812/ns/mnt").symlink_to("mnt:[1]")
+    pki = node.probe(tools)["pki"]
+    assert (pki["filesystem"]["read_only"], pki["filesystem"]["read_only_on_host"]) == (True, False)
+    assert (pki["filesystem"]["mount_point"], pki["writable"]) == (str(node.pki), False)
+
+
+def test_a_key_that_cannot_be_read(node: Node, tools: list[str]) -> None:
+    dated = node.pki / "kubelet-client-2026-01-02-03-04-05.pem"
+    dated.write_text(node.leaf.certificate + node.leaf.key[: len(node.leaf.key) // 2])
+    entry = _files(node.probe(tools))["kubelet-client-current.pem"]
+    assert (entry["key_matches"], entry["key_readable"]) == (None, False)
+
+
+def test_what_the_unit_forbids(node: Node) -> None:
+    node.tool(
+        "systemctl",
+        "echo Id=kubelet.service; echo LoadState=loaded; echo ProtectSystem=full; echo 'ReadOnlyPaths=/a /b'; echo InaccessiblePaths=",
+    )
+    unit = node.probe()["kubelet"]["unit"]
+    assert (unit["protect_system"], unit["read_only_paths"], unit["inaccessible_paths"]) == ("full", ["/a", "/b"], [])
 
 
 def test_a_file_where_a_link_should_be(node: Node) -> None:
@@ -223,7 +281,7 @@ def test_configuration_as_json_and_its_drop_ins(node: Node, tools: list[str]) ->
     assert (config["rotate_certificates"], config["server_tls_bootstrap"]) == (True, True)
     assert (config["client_ca_file"], config["tls_cert_file"]) == ("/ca.crt", "/tls.crt")
     assert config["drop_ins"] == [f"{folder}/10.conf", f"{folder}/20.conf"]
-    assert config["unset"] == ["tls_private_key_file"]
+    assert config["unset"] == ["tls_private_key_file", "enable_server"]
 
 
 def test_flags_of_the_unit_when_no_kubelet_runs(node: Node, shell: list[str]) -> None:
