@@ -151,6 +151,7 @@ def _judge(view: View, rules: t.Sequence[Rule], shared: Data, shared_events: lis
         "name": view.name,
         "host": view.host,
         "matched_by": view.matched_by,
+        "distribution": {key: signals["distribution"][key] for key in _DISTRIBUTION},
         "verdict": verdict,
         "summary": summary_of(signals, findings, verdict),
         "first_broken_stage": primary["stage"] if primary and verdict in ("failing", "expired") else None,
@@ -168,6 +169,17 @@ def _judge(view: View, rules: t.Sequence[Rule], shared: Data, shared_events: lis
         "timeline": events,
     }
 
+
+_DISTRIBUTION = (
+    "name",
+    "title",
+    "rotates_by",
+    "approves_client_by",
+    "approves_serving_by",
+    "csrs",
+    "by_ssh",
+    "evidence",
+)
 
 _CERTIFICATE = (
     "source",

@@ -96,14 +96,15 @@ def _current_file(probe: Data, subject: t.Literal["client", "serving"]) -> Data 
         wanted = [dig(probe, "kubeconfig", "user", "client_certificate")]
         name = "kubelet-client-current.pem"
     else:
-        wanted = [dig(probe, "config", "tls_cert_file")]
+        wanted = [dig(probe, "kubelet", "flags", "tls-cert-file"), dig(probe, "config", "tls_cert_file")]
         name = "kubelet-server-current.pem"
     wanted.append(f"{dig(probe, 'pki', 'path')}/{name}")
     for path in wanted:
         if path and path in by_path and by_path[path].get("target_exists") is not False:
             return by_path[path]
     if subject == "serving":
-        return by_path.get(f"{dig(probe, 'pki', 'path')}/kubelet.crt", {})
+        names = ("serving-kubelet.crt", "kubelet.crt")
+        return next((by_path[path] for name in names if (path := f"{dig(probe, 'pki', 'path')}/{name}") in by_path), {})
     return {}
 
 

@@ -21,12 +21,19 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.s
     connection_signals,
 )
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.csr import csr_signals, stored_at
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.distribution import (
+    distribution_signals,
+)
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.kubelet import (
     clock_signals,
     kubelet_signals,
 )
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.log import log_signals
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.node import node_signals
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.renewal import (
+    of_another_rotator,
+    renewal_signals,
+)
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.rotation import (
     bootstrap_signals,
     kubeconfig_signals,
@@ -46,16 +53,23 @@ def cluster_signals(cluster: Cluster, now: str) -> Data:
 
 def node_signals_of(view: View, shared: Data) -> Data:
     """Subject → signal → value. None is *unknown*; nothing here raises on absent or malformed evidence."""
-    client, serving = client_signals(view), serving_signals(view)
+    rotation, client, serving = rotation_signals(view), client_signals(view), serving_signals(view)
+    distribution, kubelet = distribution_signals(view, rotation["client"]), kubelet_signals(view)
+    renewal = renewal_signals(distribution, client, kubelet, view.now)
+    bootstrap = bootstrap_signals(view, client)
+    if not distribution["by_kubelet"]:
+        of_another_rotator(rotation, client, bootstrap)
     csr, log = csr_signals(view, client, serving), log_signals(view, stored_at(client))
     return {
         **shared,
         "node": node_signals(view),
-        "kubelet": kubelet_signals(view),
+        "distribution": distribution,
+        "kubelet": kubelet,
         "clock": clock_signals(view),
-        "rotation": {**rotation_signals(view), "failing": _failing(client, csr["client"], log["recent"])},
+        "rotation": {**rotation, "failing": _failing(client, csr["client"], log["recent"])},
+        "renewal": renewal,
         "kubeconfig": kubeconfig_signals(view),
-        "bootstrap": bootstrap_signals(view, client),
+        "bootstrap": bootstrap,
         "client_certificate": client,
         "serving_certificate": serving,
         "connection": connection_signals(view),

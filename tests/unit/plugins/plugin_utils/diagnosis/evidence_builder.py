@@ -10,6 +10,8 @@ import copy
 import typing as t
 from datetime import datetime, timedelta, timezone
 
+from .layouts import lay_out
+
 Data = dict[str, t.Any]
 
 NODE = "worker-1"
@@ -227,6 +229,7 @@ def changed(case: Data) -> Data:
 
     ``set``: path with slashes → value; ``csrs``: requests (arguments of ``csr``); ``log``: category → age in seconds of one line;
     ``client_used`` / ``serving_used``: percent of the lifetime used, of the file on disk; ``embedded_used``: of data in the kubeconfig.
+    ``layout``: of another distribution (``layouts.yml``).
     """
     evidence = healthy()
     worker = evidence["nodes"][NODE]
@@ -239,6 +242,8 @@ def changed(case: Data) -> Data:
         worker["kubeconfig"]["user"].update(
             kind="client_certificate_data", client_certificate=None, certificates=[certificate(case["embedded_used"])]
         )
+    if "layout" in case:
+        lay_out(evidence, NODE, case["layout"])
     evidence["cluster"]["csr_info"]["csrs"] = [csr(**request) for request in case.get("csrs", ())]
     for category, age in case.get("log", {}).items():
         worker["log"]["counts"][category] = {"count": 1, "first": ago(age), "last": ago(age)}
