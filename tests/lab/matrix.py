@@ -168,6 +168,8 @@ def compare(diagnosis: Json, fault: Fault, machines: t.Sequence[str]) -> list[st
             reasons = {gap["reason"] for gap in (*node["missing"], *diagnosis["cluster"]["not_seen"])}
             if expect.not_seen and expect.not_seen not in reasons:
                 problems.append(f"{name}: nothing is said to be not seen because {expect.not_seen}, only {reasons}")
+            if expect.distribution and node["distribution"]["name"] != expect.distribution:
+                problems.append(f"{name}: recognised as {node['distribution']}, expected {expect.distribution}")
         elif fault.expect.others == "healthy":
             if node["verdict"] != "healthy" or primary(node):
                 problems.append(f"{name}: verdict is {node['verdict']} ({rules}), and it has nothing to do with this")

@@ -39,12 +39,14 @@ class Expectation:
 
     ``others``: ``healthy`` (the fault is this node's alone) or ``affected`` (it hits the whole cluster: no other node may have
     another primary cause than this one). ``not_seen``: a reason for which the report must say that something was not seen.
+    ``distribution``: what the node must be recognised as.
     """
 
     verdicts: tuple[str, ...] = ()
     stage: str | None = None
     others: str = "healthy"
     not_seen: str | None = None
+    distribution: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,7 +22,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.q
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Data, View, dig
 
 _UNIT = re.compile(r"^[A-Za-z0-9@_.-]{1,80}$")
-_COMMANDS = {
+USUAL_COMMANDS = {
     "restart": "systemctl restart {unit}",
     "start": "systemctl enable --now {unit}",
     "log": "journalctl -u {unit} -n 50 --no-pager",
@@ -42,7 +42,7 @@ def distribution_signals(view: View, rotation_on: bool | None) -> Data:
     rotates_by = _rotator(found, seen["user_kind"], rotation_on)
     unit = seen["unit"] if isinstance(seen["unit"], str) and _UNIT.match(seen["unit"]) else "kubelet"
     facts = {"unit": unit, "node": view.name}
-    commands = {**_COMMANDS, **(found.commands if found else {})}
+    commands = {**USUAL_COMMANDS, **(found.commands if found else {})}
     return {
         "name": found.name if found else None,
         "title": found.title if found else None,
