@@ -16,7 +16,9 @@ import sys
 
 import distribution_docs
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.rule_files import Rule, built_in_rules
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.distribution import USUAL_COMMANDS
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.distribution import (
+    USUAL_COMMANDS,
+)
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.stages import STAGES
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -65,7 +67,9 @@ def condition(rule: Rule) -> list[str]:
 def repair(rule: Rule) -> list[str]:
     """The steps that mend it."""
     lines = ["## How to mend it", "", f"Risk: {rule.fix['risk']}."]
-    if rule.fix.get("situation") or any(OF_DISTRIBUTION.search(step.get("command") or "") for step in rule.fix["steps"]):
+    if rule.fix.get("situation") or any(
+        OF_DISTRIBUTION.search(step.get("command") or "") for step in rule.fix["steps"]
+    ):
         lines[-1] += f" The commands are kubeadm's. [Other distributions]({DISTRIBUTIONS}) have their own."
     if rule.fix.get("task"):
         lines[-1] += f" The role `remediate` can do it: task `{rule.fix['task']}`."

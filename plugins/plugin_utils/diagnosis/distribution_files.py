@@ -140,9 +140,8 @@ def parse_distribution(data: t.Any) -> Distribution:
             raise DistributionError(f"remedies: {situation} has a risk and steps")
         if any(not step.get("text") or set(step) - {"text", "command"} for step in remedy["steps"]):
             raise DistributionError(f"remedies: {situation}: a step has a text, and may have a command")
-    distribution = Distribution(
-        **{key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
-    )
+    values: dict[str, t.Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+    distribution = Distribution(**values)
     _check_expressions(distribution)
     return distribution
 

@@ -19,6 +19,7 @@ from . import certificates, init, layout, pki, running
 from .settings import Json, LabError
 
 UNITS = "/usr/lib/systemd/system"
+AWAY = "/usr/local/lib/lab-away"
 KUBELET = "/usr/bin/kubelet"
 RKE2_KUBELET = "/var/lib/rancher/rke2/data/v1.36.3-rke2r1/bin/kubelet"
 SNAP, SNAP_DATA, SNAP_COMMON = "/snap/microk8s/9044", "/var/snap/microk8s/9044", "/var/snap/microk8s/common"
@@ -80,7 +81,7 @@ def lay_out(state: pathlib.Path, node: str, name: str, lifetime: str, used: floa
     client = authority.issue(f"system:node:{node}", ["system:nodes"], not_before=start, not_after=end)
     serving = authority.issue(node, usages=[pki.SERVER], names=[node, address])
     plan = makers[name](authority, node, address, client, serving)
-    away = f"systemctl stop kubelet; mv {UNITS}/kubelet.service /root/; mv {UNITS}/kubelet.service.d /root/"
+    away = f"systemctl stop kubelet; mkdir -p {AWAY}; mv {UNITS}/kubelet.service {UNITS}/kubelet.service.d {AWAY}/"
     running.on(state, node, "sh", "-c", away)
     links = {INSIDE: KUBELET, **plan.links}
     for path, target in links.items():
@@ -100,7 +101,7 @@ rm -rf /etc/systemd/system/k3s-agent.service /etc/systemd/system/rke2-agent.serv
 rm -rf /etc/systemd/system/snap.microk8s.daemon-kubelite.service /var/lib/rancher /srv/k3s /usr/local/bin/k3s /usr/local/bin/rke2
 find /var/snap/microk8s -xdev -mindepth 1 -delete
 rm -rf /snap {INSIDE}
-[ ! -e /root/kubelet.service ] || mv /root/kubelet.service /root/kubelet.service.d {UNITS}/
+[ ! -e {AWAY}/kubelet.service ] || mv {AWAY}/kubelet.service {AWAY}/kubelet.service.d {UNITS}/
 systemctl daemon-reload
 """
     running.on(state, node, "sh", "-c", script, check=False)
@@ -143,7 +144,9 @@ def _microk8s(authority: pki.Authority, node: str, address: str, client: Pair, s
         f"{SNAP_DATA}/certs/kubelet.key": (serving[1].decode(), "600"),
         f"{SNAP_COMMON}/var/lib/kubelet/.lab": ("", "600"),
     }
-    command = f"{SNAP}/kubelite --proxy-args-file={SNAP_DATA}/args/kube-proxy --kubelet-args-file={SNAP_DATA}/args/kubelet"
+    command = (
+        f"{SNAP}/kubelite --proxy-args-file={SNAP_DATA}/args/kube-proxy --kubelet-args-file={SNAP_DATA}/args/kubelet"
+    )
     links = {"/var/snap/microk8s/current": SNAP_DATA, "/snap/microk8s/current": SNAP}
     return Layout("snap.microk8s.daemon-kubelite", f"{command} --start-control-plane=false", files, links)
 
@@ -166,7 +169,10 @@ def _rancher(
         "client-ca.crt": (authority.pem.decode(), "644"),
         "server-ca.crt": (authority.pem.decode(), "644"),
         "kubelet.kubeconfig": (yaml.safe_dump(kubeconfig, sort_keys=False), "600"),
-        "etc/kubelet.conf.d/00-defaults.conf": (_configuration(f"{agent}/client-ca.crt", f"{agent}/serving-kubelet"), "600"),
+        "etc/kubelet.conf.d/00-defaults.conf": (
+            _configuration(f"{agent}/client-ca.crt", f"{agent}/serving-kubelet"),
+            "600",
+        ),
         "etc/lab-flags": (f"--hostname-override={node} --node-ip={address}\n", "644"),
     }
     return {f"{agent}/{name}": value for name, value in files.items()}

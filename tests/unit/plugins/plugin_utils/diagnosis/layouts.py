@@ -41,7 +41,12 @@ def lay_out(evidence: Data, node: str, name: str) -> None:
         )
     kind = layout.get("user", "client_certificate_file")
     client = worker["pki"]["files"][0]
-    kubeconfig["user"] = {"kind": kind, "client_certificate": client["path"], "client_key": client["path"], "certificates": []}
+    kubeconfig["user"] = {
+        "kind": kind,
+        "client_certificate": client["path"],
+        "client_key": client["path"],
+        "certificates": [],
+    }
     if kind != "client_certificate_file":
         kubeconfig["user"].update(client_certificate=None, client_key=None)
         worker["pki"]["files"].remove(client)

@@ -58,7 +58,9 @@ def test_the_table_has_every_layout_and_every_distribution() -> None:
     assert {row[1] for row in TABLE} - {None} == {distribution.name for distribution in built_in_distributions()}
 
 
-@pytest.mark.parametrize(("layout", "name", "rotates_by", "verdict", "restart", "proofs"), TABLE, ids=[r[0] for r in TABLE])
+@pytest.mark.parametrize(
+    ("layout", "name", "rotates_by", "verdict", "restart", "proofs"), TABLE, ids=[r[0] for r in TABLE]
+)
 def test_recognised_and_judged(
     layout: str, name: str | None, rotates_by: str | None, verdict: str, restart: str | None, proofs: int
 ) -> None:
@@ -78,7 +80,10 @@ def test_recognised_and_judged(
 
 @pytest.mark.parametrize("layout", [row[0] for row in TABLE if row[2] in ("supervisor", "nobody", "installer", "iam")])
 def test_rules_about_the_kubelets_own_rotation_do_not_fire_where_another_rotates(layout: str) -> None:
-    reviews = {f"cluster/rbac_info/reviews/{name}/allowed": False for name in ("node_selfnodeclient", "node_create_csr", "bootstrap_nodeclient")}
+    reviews = {
+        f"cluster/rbac_info/reviews/{name}/allowed": False
+        for name in ("node_selfnodeclient", "node_create_csr", "bootstrap_nodeclient")
+    }
     for used in (30, 85, 95, 101):
         node = _judged(layout, client_used=used, set=reviews)
         found = {finding["rule"] for finding in node["findings"]}
@@ -95,7 +100,11 @@ def test_rules_about_the_kubelets_own_rotation_do_not_fire_where_another_rotates
 
 
 def test_serving_csrs_of_eks_are_judged() -> None:
-    node = _judged("eks", csrs=[{"signer": "serving", "age": 600}], set={"cluster/rbac_info/reviews/node_selfnodeclient/allowed": False})
+    node = _judged(
+        "eks",
+        csrs=[{"signer": "serving", "age": 600}],
+        set={"cluster/rbac_info/reviews/node_selfnodeclient/allowed": False},
+    )
     assert node["primary"]["rule"] == "serving-csr-not-approved"
     assert "aws eks" in node["primary"]["fix"]["steps"][0]["command"]
 
@@ -186,5 +195,5 @@ def test_a_wrong_file_is_refused(change: Data, message: str) -> None:
 def test_the_files_name_is_the_distributions(tmp_path: t.Any) -> None:
     path = tmp_path / "y.yml"
     path.write_text(yaml.safe_dump({"name": "x"}))
-    with pytest.raises(DistributionError, match="y.yml"):
+    with pytest.raises(DistributionError, match=r"y\.yml"):
         read_distribution(str(path))

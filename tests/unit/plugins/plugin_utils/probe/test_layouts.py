@@ -19,7 +19,9 @@ if t.TYPE_CHECKING:
     from .conftest import Node
 
 
-def _process(node: Node, comm: str, *arguments: str, parent: tuple[int, str] | None = None, hidden: bool = False) -> None:
+def _process(
+    node: Node, comm: str, *arguments: str, parent: tuple[int, str] | None = None, hidden: bool = False
+) -> None:
     """The process 812 of that name; ``hidden``: as K3s does, its arguments as one text."""
     node.run_kubelet()
     process = node.proc / "812"
@@ -56,7 +58,8 @@ def _agent(node: Node) -> pathlib.Path:
         (agent / f"{name}.crt").write_text(pair.certificate)
         (agent / f"{name}.key").write_text(pair.key)
     node.write_kubeconfig(
-        f"client-certificate: {agent}/client-kubelet.crt\nclient-key: {agent}/client-kubelet.key", agent / "kubelet.kubeconfig"
+        f"client-certificate: {agent}/client-kubelet.crt\nclient-key: {agent}/client-kubelet.key",
+        agent / "kubelet.kubeconfig",
     )
     (agent / "etc/kubelet.conf.d/00-defaults.conf").write_text(
         f"kind: KubeletConfiguration\nauthentication:\n  x509:\n    clientCAFile: {node.root}/ca.crt\ntlsCertFile: {agent}/serving-kubelet.crt\n"
@@ -86,7 +89,12 @@ def test_k3s_with_a_data_directory_of_its_own(node: Node, tools: list[str], hidd
     words = ["/usr/local/bin/k3s", "agent"] + (["--data-dir", str(agent.parent)] if by == "flag" else [])
     _process(node, "k3s-agent", *(words[:2] if hidden else words), hidden=hidden)
     variables = [] if by == "flag" else [f'Environment=A=1 "K3S_DATA_DIR={agent.parent}" K3S_TOKEN=topsecret99']
-    _unit(node, "k3s-agent", " ".join([*words, "--config", "/etc/rancher/k3s/config.yaml", "--kubelet-arg=v=2"]), *variables)
+    _unit(
+        node,
+        "k3s-agent",
+        " ".join([*words, "--config", "/etc/rancher/k3s/config.yaml", "--kubelet-arg=v=2"]),
+        *variables,
+    )
     evidence = node.probe(tools)
     kubelet = evidence["kubelet"]
     assert (kubelet["binary"], kubelet["unit"]["name"]) == ("k3s", "k3s-agent.service")
@@ -97,7 +105,15 @@ def test_k3s_with_a_data_directory_of_its_own(node: Node, tools: list[str], hidd
 
 def test_arguments_that_k3s_hands_to_its_kubelet(node: Node, shell: list[str]) -> None:
     agent = _agent(node)
-    words = ["k3s", "server", "-d", str(agent.parent), "--kubelet-arg=rotate-certificates=true", "--kubelet-arg", "node-ip=10.0.0.1"]
+    words = [
+        "k3s",
+        "server",
+        "-d",
+        str(agent.parent),
+        "--kubelet-arg=rotate-certificates=true",
+        "--kubelet-arg",
+        "node-ip=10.0.0.1",
+    ]
     _process(node, "k3s-server", *words, "--config", "/k3s.yaml", "-v", "3")
     assert node.probe(shell)["kubelet"]["flags"] == {"rotate-certificates": "true", "node-ip": "10.0.0.1"}
 
@@ -151,7 +167,13 @@ def test_microk8s_and_the_file_with_its_flags(node: Node, shell: list[str]) -> N
         "--kubeconfig=${SNAP_DATA}/credentials/kubelet.config\n--cert-dir=${SNAP_DATA}/certs\n--client-ca-file=${SNAP_DATA}/certs/ca.crt\n"
         '--anonymous-auth=false\n--root-dir=${SNAP_COMMON}/var/lib/kubelet\n--eviction-hard="memory.available<100Mi"\n'
     )
-    _process(node, "kubelite", "/snap/microk8s/9044/kubelite", f"--proxy-args-file={data}/args/kube-proxy", f"--kubelet-args-file={data}/args/kubelet")
+    _process(
+        node,
+        "kubelite",
+        "/snap/microk8s/9044/kubelite",
+        f"--proxy-args-file={data}/args/kube-proxy",
+        f"--kubelet-args-file={data}/args/kubelet",
+    )
     _unit(node, "snap.microk8s.daemon-kubelite", "/usr/bin/snap run microk8s.daemon-kubelite")
     evidence = node.probe(shell)
     kubelet = evidence["kubelet"]
