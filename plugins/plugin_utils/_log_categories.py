@@ -144,7 +144,7 @@ CATEGORIES: t.Final[dict[str, Category]] = {
         r"expected \S+ to be a symlink but it is a file", "a file stands where the kubelet keeps a symbolic link"
     ),
     "identity_mismatch": _category(
-        r"can only access node lease with the same name|only its own node object|current certificate CN does not match"
+        r"can only access node lease with the same name|only its own node object|current certificate CN( \([^)]*\))? does not match"
         r"|can only create a node CSR with CN=",
         "the certificate is of another node name than the kubelet's",
     ),

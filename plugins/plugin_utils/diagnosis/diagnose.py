@@ -157,6 +157,7 @@ def _judge(view: View, rules: t.Sequence[Rule], shared: Data, shared_changes: li
         "name": view.name,
         "host": view.host,
         "matched_by": view.matched_by,
+        "distribution": {key: signals["distribution"][key] for key in _DISTRIBUTION},
         "verdict": verdict,
         "summary": summary_of(signals, findings, verdict),
         "first_broken_stage": primary["stage"] if primary and verdict in ("failing", "expired") else None,
@@ -176,6 +177,17 @@ def _judge(view: View, rules: t.Sequence[Rule], shared: Data, shared_changes: li
         "timeline": timeline(view, failure, changes),
     }
 
+
+_DISTRIBUTION = (
+    "name",
+    "title",
+    "rotates_by",
+    "approves_client_by",
+    "approves_serving_by",
+    "csrs",
+    "by_ssh",
+    "evidence",
+)
 
 _CERTIFICATE = (
     "source",

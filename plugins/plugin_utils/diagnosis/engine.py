@@ -12,7 +12,8 @@ import typing as t
 
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.quote import fill, fill_command, search
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.rule_files import SEVERITIES, Quote, Rule
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.stages import ORDER
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.renewal import OF_THE_KUBELET
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.stages import CSR_STAGES, ORDER
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Data
 
 MAX_QUOTES = 6
@@ -22,10 +23,19 @@ MAX_QUOTES = 6
 def evaluate(rules: t.Iterable[Rule], signals: Data) -> tuple[list[Data], list[Data]]:
     """``(findings, skipped)`` for one node; see ``docs/diagnosis.md`` for their shapes.
 
-    The findings are ordered: the primary cause, then causes by severity and stage, then symptoms.
+    The findings are ordered: the primary cause, then causes by severity and stage, then symptoms. Where another than the kubelet renews its
+    certificate, rules that are about its own rotation are passed over, and those about CSRs unless some of this node were seen. So is
+    a rule of other distributions than this node's.
     """
     findings, skipped = [], []
+    rotated_elsewhere = search("distribution.by_kubelet", signals) is False
+    asks = any(search(path, signals) for path in ("csr.client.seen", "csr.serving.seen"))
+    here = {search("distribution.name", signals), *(search("distribution.refines", signals) or ())}
     for rule in rules:
+        if rule.distributions and None not in here and not here & set(rule.distributions):
+            continue
+        if rotated_elsewhere and (set(rule.needs) & OF_THE_KUBELET or (rule.stage in CSR_STAGES and not asks)):
+            continue
         missing = [path for path in rule.needs if search(path, signals) is None]
         if missing:
             skipped.append({"rule": rule.id, "title": rule.title, "stage": rule.stage, "missing": missing})
@@ -37,6 +47,7 @@ def evaluate(rules: t.Iterable[Rule], signals: Data) -> tuple[list[Data], list[D
 
 def _finding(rule: Rule, signals: Data) -> Data:
     critical = rule.critical_when is not None and bool(search(rule.critical_when, signals))
+    fix = (search("distribution.remedies", signals) or {}).get(rule.fix["situation"]) or rule.fix
     return {
         "rule": rule.id,
         "title": rule.title,
@@ -53,9 +64,9 @@ def _finding(rule: Rule, signals: Data) -> Data:
                     "text": fill(step["text"], signals) or step["text"],
                     "command": fill_command(step["command"], signals) if step.get("command") else None,
                 }
-                for step in rule.fix["steps"]
+                for step in fix["steps"]
             ],
-            "risk": rule.fix["risk"],
+            "risk": fix["risk"],
             "task": rule.fix["task"],
         },
         "references": list(rule.references),

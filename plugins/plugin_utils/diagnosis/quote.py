@@ -24,6 +24,8 @@ else:
     JMESPATH_IMPORT_ERROR = None
 
 _PLACEHOLDER = re.compile(r"\{([a-z_][^{}]*)\}")
+_COMMAND = re.compile(r"^distribution\.[a-z]+_command$")
+"""Signals that are command lines of the collection's own making, quoted where they were made."""
 _MAX_VALUE = 400
 
 
@@ -62,6 +64,8 @@ def fill_command(template: str, data: t.Any) -> str:
 
     def value_of(match: re.Match[str]) -> str:
         value = search(match.group(1), data)
+        if _COMMAND.match(match.group(1)) and isinstance(value, str):
+            return value
         return f"<{match.group(1).rsplit('.', 1)[-1]}>" if value is None else shlex.quote(_text(value))
 
     return _PLACEHOLDER.sub(value_of, template)

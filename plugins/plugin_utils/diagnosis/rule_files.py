@@ -21,10 +21,10 @@ A rule file::
     shows: how it shows itself to people
     why: what happens, and why it matters
     neighbours: [{rule: csr-denied, difference: how to tell them apart}]
-    fix: {steps: [{text: …, command: …}], risk: low, task: null}
+    fix: {steps: [{text: …, command: …}], risk: low, task: null, situation: null}    # see SITUATIONS in distribution_files.py
     references: [url]
     kubernetes_versions: ">=1.8"          # for the reader
-    distributions: [kubeadm]              # for the reader; [] is all
+    distributions: [kubeadm]              # [] is all; the rule is passed over on a node known to be of another
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ import re
 import typing as t
 
 import yaml
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.distribution_files import SITUATIONS
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.quote import compiled, expressions
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.stages import ORDER
 
@@ -165,7 +166,9 @@ def _fix(fix: t.Any) -> dict[str, t.Any]:
     for step in fix["steps"]:
         if not isinstance(step, dict) or not step.get("text") or set(step) - {"text", "command"}:
             raise RuleError(f"fix: step {step!r} has a text, and may have a command")
-    return {"steps": fix["steps"], "risk": fix["risk"], "task": fix.get("task")}
+    if fix.get("situation") not in (None, *SITUATIONS):
+        raise RuleError(f"fix: situation {fix['situation']!r} is none of {', '.join(SITUATIONS)}")
+    return {"steps": fix["steps"], "risk": fix["risk"], "task": fix.get("task"), "situation": fix.get("situation")}
 
 
 def _check_expressions(rule: Rule) -> None:

@@ -28,7 +28,12 @@ STAGES = (
         "Kubelet",
         "Is a kubelet running here, as the node it thinks it is, and can it read its configuration?",
         ("kubelet.running",),
-        ("unit {kubelet.unit} is {kubelet.unit_state}", "process since {kubelet.started}", "version {kubelet.version}"),
+        (
+            "unit {kubelet.unit} is {kubelet.unit_state}",
+            "process since {kubelet.started}",
+            "version {kubelet.version}",
+            "distribution: {distribution.title}",
+        ),
     ),
     Stage(
         "configuration",
@@ -45,6 +50,7 @@ STAGES = (
         (
             "{client_certificate.used_percent} % of the lifetime used",
             "rotates between {client_certificate.rotation_from} and {client_certificate.rotation_until}",
+            "a restart renews it from {renewal.due_since}",
             "clock {clock.offset_seconds} s off",
         ),
     ),
@@ -106,5 +112,8 @@ STAGES = (
         ),
     ),
 )
+
+CSR_STAGES = ("request", "approval", "signing")
+"""Gone through only where the kubelet asks for its certificate by a CSR."""
 
 ORDER = {stage.name: index for index, stage in enumerate(STAGES)}

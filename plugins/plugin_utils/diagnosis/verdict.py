@@ -16,7 +16,7 @@ VERDICTS = ("expired", "failing", "at_risk", "unknown", "healthy")
 """Worst first."""
 
 ESSENTIAL = ("client_certificate.seconds_left", "rotation.client")
-"""What must be known of a node before it may be called healthy."""
+"""What must be known of a node before it may be called healthy; the latter where the kubelet rotates."""
 
 
 def verdict_of(signals: Data, findings: list[Data]) -> str:
@@ -28,7 +28,7 @@ def verdict_of(signals: Data, findings: list[Data]) -> str:
         return "failing"
     if "warning" in severities:
         return "at_risk"
-    if _rotates_by_itself(signals) and any(search(path, signals) is None for path in ESSENTIAL):
+    if any(search(path, signals) is None for path in _essential(signals)):
         return "unknown"
     return "healthy"
 
@@ -82,9 +82,11 @@ def summary_of(signals: Data, findings: list[Data], verdict: str) -> str:
     window = fill(
         "next rotation between {client_certificate.rotation_from} and {client_certificate.rotation_until}", signals
     )
-    return window or "nothing found"
+    return window or fill("a restart renews the certificate from {renewal.due_since}", signals) or "nothing found"
 
 
-def _rotates_by_itself(signals: Data) -> bool:
+def _essential(signals: Data) -> tuple[str, ...]:
     """Nodes that authenticate by an exec plugin or a token (EKS) have no client certificate to rotate."""
-    return signals["kubeconfig"]["user_kind"] not in ("exec", "token", "token_file")
+    if signals["kubeconfig"]["user_kind"] in ("exec", "token", "token_file"):
+        return ()
+    return ESSENTIAL if signals["distribution"]["by_kubelet"] else ESSENTIAL[:1]

@@ -44,6 +44,9 @@ def kubelet(answer: Answer) -> Data:
         others = sorted(set(source.all("other")))[:120]
     return {
         "binary": process.one("binary"),
+        "exe": process.one("exe"),
+        "parent": process.one("parent"),
+        "data_dir": (unit or process).one("data_dir"),
         "pid": process.number("pid"),
         "started": _started(process, answer.first("node")),
         "binary_changed": epoch(process.number("binary_changed")),

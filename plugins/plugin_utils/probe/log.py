@@ -35,13 +35,14 @@ def log(section: Section | None, cap: int, now: datetime) -> Data | None:
     }
     if not section.one("complete"):
         return result
+    zone = section.one("zone") or "+0000"
     counts: dict[str, Data] = {}
     entries: dict[tuple[str | None, str], Data] = {}
     matching = 0
     for value in section.all("shape"):
         number, first, last, text = ([*value.split(" ", 3), "", "", ""])[:4]
         count = whole_number(number) or 0
-        begin, end, names = log_time(first, now), log_time(last, now), categories_of(text)
+        begin, end, names = log_time(first, now, zone), log_time(last, now, zone), categories_of(text)
         if not names:
             continue
         matching += count
@@ -55,12 +56,12 @@ def log(section: Section | None, cap: int, now: datetime) -> Data | None:
         moment, _space, text = value.partition(" ")
         names = categories_of(text)
         if names:
-            end = log_time(moment, now)
+            end = log_time(moment, now, zone)
             entries.setdefault((end, text), {"time": end, "categories": names, "message": _clip(text)})
     kept = _choose(list(entries.values()), cap)
     result.update(
-        first=log_time(section.one("first") or "", now),
-        last=log_time(section.one("last") or "", now),
+        first=log_time(section.one("first") or "", now, zone),
+        last=log_time(section.one("last") or "", now, zone),
         lines=None if section.one("partial") else section.number("lines"),
         counts=counts,
         entries=kept,

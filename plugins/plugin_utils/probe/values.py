@@ -20,6 +20,7 @@ Data = dict[str, t.Any]
 
 _KLOG = re.compile(r"^[IWEF](\d\d)(\d\d)_(\d\d):(\d\d):(\d\d)")
 _SYSLOG = re.compile(r"^([A-Z][a-z]{2})_(\d{1,2})_(\d\d):(\d\d):(\d\d)")
+_ZONE = re.compile(r"([+-])(\d\d)(\d\d)")
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 
 
@@ -54,9 +55,9 @@ def systemd_time(text: str | None) -> str | None:
         return None
 
 
-def log_time(text: str, now: datetime) -> str | None:
-    """The time of a log line: seconds since 1970, RFC 3339, or without a year as syslog and klog write it (then the latest such
-    moment that is no more than a day after ``now``, taken as UTC)."""
+def log_time(text: str, now: datetime, zone: str = "+0000") -> str | None:
+    """The time of a log line: seconds since 1970, RFC 3339, or without a year as syslog and klog write it, in the node's ``zone`` (then the
+    latest such moment that is no more than a day after ``now``)."""
     if text.isdigit():
         return epoch(text)
     try:
@@ -66,6 +67,7 @@ def log_time(text: str, now: datetime) -> str | None:
         month, day, hour, minute, second = found.groups()
         number = int(month) if month.isdigit() else _MONTHS.index(month) + 1
         moment = datetime(now.year, number, int(day), int(hour), int(minute), int(second), tzinfo=timezone.utc)
+        moment -= _offset(zone)
         return format_time(moment.replace(year=now.year - 1) if moment > now + timedelta(days=1) else moment)
     except (ValueError, IndexError):
         return None
@@ -77,3 +79,10 @@ def log_moment(text: str) -> str | None:
         return format_time(parse_time(text))
     except ValueError:
         return None
+
+
+def _offset(zone: str) -> timedelta:
+    """``+0530`` as ``date +%z`` says it; none when it is something else."""
+    found = _ZONE.fullmatch(zone)
+    minutes = int(found.group(2)) * 60 + int(found.group(3)) if found else 0
+    return timedelta(minutes=-minutes if found and found.group(1) == "-" else minutes)

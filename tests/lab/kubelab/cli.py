@@ -13,7 +13,7 @@ import sys
 import time
 import typing as t
 
-from . import authorities, build, certificates, diagnose, faults, lifecycle, running, settings
+from . import authorities, build, certificates, diagnose, distributions, faults, lifecycle, running, settings
 from .settings import LabError, say
 
 
@@ -53,6 +53,14 @@ def parser() -> argparse.ArgumentParser:
     age.add_argument("--expired-for", metavar="DURATION", help="it expired so long ago")
     age.add_argument("--embed", action="store_true", help="put it into kubelet.conf instead of the rotated file")
     age.add_argument("--no-restart", action="store_true", help="leave the kubelet alone")
+    lay_out = add("lay-out", "make a node one of another distribution, with a client certificate of any age", _lay_out)
+    lay_out.add_argument("node")
+    lay_out.add_argument("distribution", help="k3s, rke2 or microk8s")
+    lay_out.add_argument("--lifetime", default="24h", help="how long the certificate is valid in all (24h)")
+    lay_out.add_argument("--used", type=float, default=10, metavar="PERCENT", help="how much of that is over (10)")
+    lay_out.add_argument("--expired-for", metavar="DURATION", help="it expired so long ago")
+    put_back = add("put-back", "make a node one of kubeadm again, stopped", _put_back)
+    put_back.add_argument("node")
     bootstrap = add("bootstrap", "put a bootstrap kubeconfig into a machine", _bootstrap)
     bootstrap.add_argument("node")
     bootstrap.add_argument("token", nargs="?", help="another token than the lab's")
@@ -126,6 +134,15 @@ def _age(options: argparse.Namespace) -> None:
     act = certificates.embed if options.embed else certificates.age
     restart = not options.no_restart
     act(_state(), options.node, options.lifetime, options.used, options.expired_for, restart)
+
+
+def _lay_out(options: argparse.Namespace) -> None:
+    age = (options.lifetime, options.used, options.expired_for)
+    distributions.lay_out(_state(), options.node, options.distribution, *age)
+
+
+def _put_back(options: argparse.Namespace) -> None:
+    distributions.put_back(_state(), options.node)
 
 
 def _bootstrap(options: argparse.Namespace) -> None:

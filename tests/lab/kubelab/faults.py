@@ -45,12 +45,14 @@ class Expectation:
     ``contributing``: rules that must be found as causes beside the primary one. ``symptoms``: rules that must be found as symptoms, each
     with a rule that must be said to explain it. ``allow``: findings that a healthy case may have nevertheless.
     ``change``: the kind of the change before the first failure that must be ranked first.
+    ``distribution``: what the node must be recognised as.
     """
 
     verdicts: tuple[str, ...] = ()
     stage: str | None = None
     others: str = "healthy"
     not_seen: str | None = None
+    distribution: str | None = None
     change: str | None = None
     contributing: tuple[str, ...] = ()
     symptoms: t.Mapping[str, str] = dataclasses.field(default_factory=dict)

@@ -27,6 +27,18 @@ age() { lab age "$@"; }
 # embed MACHINE ...: as age, but inside kubelet.conf.
 embed() { lab age --embed "$@"; }
 
+# lay_out MACHINE k3s|rke2|microk8s [--used PERCENT] [--lifetime 24h] [--expired-for 1h]: as a node of that distribution; and back.
+lay_out() { lab lay-out "$@"; }
+
+put_back() { lab put-back "$@"; }
+
+# registered MACHINE SECONDS: its kubelet renewed its lease in the last seconds.
+registered() {
+    local renewed
+    renewed=$(kubectl -n kube-node-lease get lease "$1" -o 'jsonpath={.spec.renewTime}')
+    [ "$(($(date +%s) - $(date -d "$renewed" +%s)))" -le "$2" ]
+}
+
 # rejoin MACHINE [TOKEN]: as a machine that has a bootstrap token and no client certificate yet.
 rejoin() {
     on "$1" systemctl stop kubelet

@@ -105,7 +105,8 @@ def _current_file(probe: Data, subject: t.Literal["client", "serving"]) -> Data 
         if path and path in by_path and by_path[path].get("target_exists") is not False:
             return by_path[path]
     if subject == "serving":
-        return by_path.get(f"{dig(probe, 'pki', 'path')}/kubelet.crt", {})
+        names = ("serving-kubelet.crt", "kubelet.crt")
+        return next((by_path[path] for name in names if (path := f"{dig(probe, 'pki', 'path')}/{name}") in by_path), {})
     return {}
 
 

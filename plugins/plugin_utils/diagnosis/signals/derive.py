@@ -32,6 +32,9 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.s
     connection_signals,
 )
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.csr import csr_signals, stored_at
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.distribution import (
+    distribution_signals,
+)
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.kubelet import (
     clock_signals,
     kubelet_signals,
@@ -46,6 +49,10 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.s
     manager_signals,
 )
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.node import node_signals
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.renewal import (
+    of_another_rotator,
+    renewal_signals,
+)
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.rotation import (
     bootstrap_signals,
     kubeconfig_signals,
@@ -76,8 +83,12 @@ def cluster_signals(cluster: Cluster, now: str) -> Data:
 
 def node_signals_of(view: View, shared: Data) -> Data:
     """Subject → signal → value. None is *unknown*; nothing here raises on absent or malformed evidence."""
-    client, serving = client_signals(view), serving_signals(view)
-    kubelet = kubelet_signals(view)
+    rotation, client, serving = rotation_signals(view), client_signals(view), serving_signals(view)
+    distribution, kubelet = distribution_signals(view, rotation["client"]), kubelet_signals(view)
+    renewal = renewal_signals(distribution, client, kubelet, view.now)
+    bootstrap = bootstrap_signals(view, client)
+    if not distribution["by_kubelet"]:
+        of_another_rotator(rotation, client, bootstrap)
     csr, log = csr_signals(view, client, serving), log_signals(view, stored_at(client))
     for subject, replay in replay_signals(view, shared, client, serving).items():
         csr[subject]["replay"] = replay
@@ -90,12 +101,14 @@ def node_signals_of(view: View, shared: Data) -> Data:
     return {
         **shared,
         "node": node_signals(view),
+        "distribution": distribution,
         "kubelet": kubelet,
         "kubelet_api": kubelet_api_signals(view, serving, kubelet["running"]),
         "clock": clock_signals(view),
-        "rotation": {**rotation_signals(view), "failing": _failing(client, csr["client"], log["recent"])},
+        "rotation": {**rotation, "failing": _failing(client, csr["client"], log["recent"])},
+        "renewal": renewal,
         "kubeconfig": kubeconfig_signals(view),
-        "bootstrap": bootstrap_signals(view, client),
+        "bootstrap": bootstrap,
         "client_certificate": client,
         "serving_certificate": serving,
         "connection": connection_signals(view),

@@ -70,12 +70,49 @@ find_process() {
     [ -n "$theirs" ] && [ -n "$ours" ] && [ "$theirs" != "$ours" ] && continue
     case $comm in
       kubelet) KUBELET_PID=${folder##*/} KUBELET_BINARY=$comm ;;
+      # `k3s kubectl` and the like are no node. K3s hides its arguments but for the first: "k3s agent" in one.
+      k3s*) tr '\0 ' '\n\n' <"$folder/cmdline" 2>/dev/null | sed -n 2,3p | grep -qx 'agent\|server' || continue ;;
+    esac
+    case $comm in
       kubelite | hyperkube | k3s*) [ "$KUBELET_BINARY" = kubelet ] || { KUBELET_PID=${folder##*/} KUBELET_BINARY=${comm%%-*}; } ;;
     esac
   done
 }
 
+# kubelet_arguments BINARY: of the command line on stdin, those that are the kubelet's. K3s takes them as --kubelet-arg=NAME=VALUE and has
+# flags of the same names for itself; kubelite reads them from a file.
+kubelet_arguments() {
+  case $1 in
+    k3s) awk 'held { print "--" $0; held = 0; next } /^--kubelet-arg$/ { held = 1; next } sub(/^--kubelet-arg=/, "") { print "--" $0 }' ;;
+    kubelite)
+      args=$(sed -n 's/^--kubelet-args-file=//p')
+      args=${args:-/var/snap/microk8s/current/args/kubelet}
+      data=${args%/args/kubelet}
+      common=${data%/*}/common
+      [ -r "$args" ] && sed -e 's/[ \t]*$//' -e "s#\${SNAP_DATA}#$data#g" -e "s#\${SNAP_COMMON}#$common#g" -e 's/="\(.*\)"$/=\1/' "$args"
+      ;;
+    *) cat ;;
+  esac
+}
+
+# find_data_dir: the folder of K3s or RKE2, by the arguments of process and unit, their environment, or the configuration file.
+find_data_dir() {
+  case $KUBELET_BINARY:$UNIT in
+    k3s:* | *:k3s*) name=k3s ;;
+    *:rke2*) name=rke2 ;;
+    *) return ;;
+  esac
+  DATA_DIR=$(printf '%s\n' "$ARGUMENTS" | awk 'held { print; held = 0; next } /^(--data-dir|-d)$/ { held = 1; next } sub(/^(--data-dir|-d)=/, "")' | tail -n 1)
+  [ -z "$DATA_DIR" ] && DATA_DIR=$(printf '%s\n' "$VARIABLES" | sed -n 's/^\(K3S\|RKE2\)_DATA_DIR=//p' | tail -n 1)
+  [ -z "$DATA_DIR" ] && DATA_DIR=$(sed -n 's/^data-dir: *//p' "/etc/rancher/$name/config.yaml" 2>/dev/null | tr -d "\"'" | tail -n 1)
+  case $DATA_DIR in /*) ;; *) DATA_DIR=/var/lib/rancher/$name ;; esac
+  say data_dir "$DATA_DIR"
+}
+
 process_section() {
+  DATA_DIR=
+  ARGUMENTS=
+  VARIABLES=
   FLAGS=
   open process kubelet
   [ -n "$KUBELET_PID" ] || return 0
@@ -84,10 +121,15 @@ process_section() {
   ticks=$(sed 's/^.*) //' "$KCP_PROC/$KUBELET_PID/stat" 2>/dev/null | awk '{ print $20 }')
   say start_ticks "$ticks"
   say clock_ticks "$(getconf CLK_TCK 2>/dev/null || echo 100)"
-  FLAGS=$(tr '\0' '\n' <"$KCP_PROC/$KUBELET_PID/cmdline" 2>/dev/null | awk -v known="$KUBELET_FLAGS" "$FLAGS_AWK")
-  tr '\0' '\n' 2>/dev/null <"$KCP_PROC/$KUBELET_PID/environ" | awk -v names=0 "$ENVIRONMENT_AWK" | say_lines
   exe=$(readlink "$KCP_PROC/$KUBELET_PID/exe" 2>/dev/null)
   say binary_changed "$(bounded 5 stat -L -c %Z "$KCP_PROC/$KUBELET_PID/exe" 2>/dev/null </dev/null)"
+  say exe "$exe"
+  parent=$(sed 's/^.*) //' "$KCP_PROC/$KUBELET_PID/stat" 2>/dev/null | awk '{ print $2 }')
+  case $parent in '' | 0 | 1) ;; *) say parent "$(sed -n 1p "$KCP_PROC/$parent/comm" 2>/dev/null)" ;; esac
+  ARGUMENTS=$(tr '\0' '\n' <"$KCP_PROC/$KUBELET_PID/cmdline" 2>/dev/null)
+  VARIABLES=$(tr '\0' '\n' 2>/dev/null <"$KCP_PROC/$KUBELET_PID/environ" | grep '^[A-Z0-9]*_DATA_DIR=')
+  FLAGS=$(printf '%s\n' "$ARGUMENTS" | kubelet_arguments "$KUBELET_BINARY" | awk -v known="$KUBELET_FLAGS" "$FLAGS_AWK")
+  tr '\0' '\n' 2>/dev/null <"$KCP_PROC/$KUBELET_PID/environ" | awk -v names=0 "$ENVIRONMENT_AWK" | say_lines
   case $exe in
     */kubelet) say version "$(bounded 5 "$exe" --version 2>/dev/null </dev/null | sed -n 1p)" ;;
   esac
@@ -161,8 +203,13 @@ unit_section() {
     done
   )
   printf '%s\n' "$variables" | awk "$ASSIGNMENTS_AWK" | awk -v names=1 "$ENVIRONMENT_AWK" | sort -u | say_lines
-  if [ -z "$FLAGS" ]; then
-    FLAGS=$({ printf '%s\n' "$variables"; printf '%s\n' "$shown" | grep '^ExecStart='; } | awk "$UNIT_ARGUMENTS_AWK" | awk -v known="$KUBELET_FLAGS" "$FLAGS_AWK")
+  arguments=$({ printf '%s\n' "$variables"; printf '%s\n' "$shown" | grep '^ExecStart='; } | awk "$UNIT_ARGUMENTS_AWK")
+  ARGUMENTS=$ARGUMENTS$NL$arguments
+  VARIABLES=$VARIABLES$NL$(printf '%s\n' "$variables" | awk "$ASSIGNMENTS_AWK" | grep '^[A-Z0-9]*_DATA_DIR=')
+  binary=$KUBELET_BINARY
+  case $UNIT in k3s*) binary=k3s ;; rke2*) binary=rke2 ;; *kubelite) binary=kubelite ;; esac
+  if [ -z "$FLAGS" ] && [ "$binary" != rke2 ]; then
+    FLAGS=$(printf '%s\n' "$arguments" | kubelet_arguments "$binary" | awk -v known="$KUBELET_FLAGS" "$FLAGS_AWK")
     if [ -n "$FLAGS" ]; then
       say flags_source unit
       printf '%s\n' "$FLAGS" | say_lines

@@ -142,9 +142,8 @@ config_section() { # leaves the values in CONFIG
   [ -n "$CONFIG_FILE" ] || return 0
   file_section config "$CONFIG_FILE"
   [ -f "$CONFIG_FILE" ] && [ -r "$CONFIG_FILE" ] && CONFIG=$(head_of "$CONFIG_FILE" | tr -d '\000' | awk "$CONFIG_AWK")
-  folder=$(flag config-dir)
-  for file in "$folder"/*.conf; do
-    if [ -z "$folder" ] || [ ! -f "$file" ]; then continue; fi
+  for file in "$CONFIG_FOLDER"/*.conf; do
+    if [ -z "$CONFIG_FOLDER" ] || [ ! -f "$file" ] || [ "$file" = "$CONFIG_FILE" ]; then continue; fi
     say drop_in "$file"
     if [ -r "$file" ]; then
       CONFIG="$CONFIG$NL$(head_of "$file" | tr -d '\000' | awk "$CONFIG_AWK")"

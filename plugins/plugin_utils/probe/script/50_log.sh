@@ -45,7 +45,10 @@ digest() { # SYSLOG
 
 log_section() {
   since=$((NOW - KCP_LOG_SINCE))
-  if has journalctl; then
+  # RKE2 starts the kubelet with a log file of its own; without a kubelet, its journal says why.
+  own=
+  case $UNIT in rke2*) [ -n "$KUBELET_PID" ] && [ -s "$DATA_DIR/agent/logs/kubelet.log" ] && own=$DATA_DIR/agent/logs/kubelet.log ;; esac
+  if [ -z "$own" ] && has journalctl; then
     open log journal
     say since "$since"
     trouble=$(bounded 5 journalctl -q --no-pager -o short-unix -u "$UNIT" -n 1 2>&1 >/dev/null </dev/null | head -n 2)
@@ -59,7 +62,7 @@ log_section() {
     esac
     return
   fi
-  for file in "$(flag log-file)" "$KCP_LOG_FILE" /var/log/kubelet.log /var/log/kubernetes/kubelet.log /var/log/messages /var/log/syslog; do
+  for file in "$own" "$(flag log-file)" "$KCP_LOG_FILE" /var/log/kubelet.log /var/log/kubernetes/kubelet.log /var/log/messages /var/log/syslog; do
     if [ -z "$file" ] || [ ! -f "$file" ]; then continue; fi
     open log "file $file"
     if [ ! -r "$file" ]; then
@@ -67,6 +70,7 @@ log_section() {
       return
     fi
     say since "$since"
+    say zone "$(unset TZ && date +%z)"
     only=.
     case $file in */messages | */syslog) only='kubelet\|k3s' ;; esac
     bounded 10 tail -c 8388608 "$file" 2>/dev/null </dev/null | grep "$only" | awk '{ kept[NR] = $0 } END { for (i = NR; i > 0; i--) print kept[i] }' | digest 1

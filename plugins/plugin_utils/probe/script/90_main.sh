@@ -16,20 +16,30 @@ default_paths() {
   CONFIG_FILE=${CONFIG_FILE:-$(flag config)}
   PKI=${PKI:-$(flag cert-dir)}
   # Where the kubelet's flags are not to be seen, its usual places.
-  case $UNIT in
-    k3s*) base=/var/lib/rancher/k3s/agent ;;
-    rke2*) base=/var/lib/rancher/rke2/agent ;;
-    *) base= ;;
+  CONFIG_FOLDER=$(flag config-dir)
+  find_data_dir
+  if [ -n "$DATA_DIR" ]; then
+    KUBECONFIG_FILE=${KUBECONFIG_FILE:-$DATA_DIR/agent/kubelet.kubeconfig}
+    PKI=${PKI:-$DATA_DIR/agent}
+    CONFIG_FOLDER=${CONFIG_FOLDER:-$DATA_DIR/agent/etc/kubelet.conf.d}
+  fi
+  case $KUBELET_BINARY:$UNIT in
+    kubelite:* | *:snap.microk8s.*)
+      KUBECONFIG_FILE=${KUBECONFIG_FILE:-/var/snap/microk8s/current/credentials/kubelet.config}
+      PKI=${PKI:-/var/snap/microk8s/current/certs}
+      ;;
+    *:k0s*)
+      KUBECONFIG_FILE=${KUBECONFIG_FILE:-/var/lib/k0s/kubelet.conf}
+      PKI=${PKI:-/var/lib/k0s/kubelet/pki}
+      ;;
   esac
-  if [ -n "$base" ]; then
-    KUBECONFIG_FILE=${KUBECONFIG_FILE:-$base/kubelet.kubeconfig}
-    PKI=${PKI:-$base}
+  # Where there are drop-ins alone, the first of them.
+  if [ -z "$CONFIG_FILE" ] && [ -n "$CONFIG_FOLDER" ]; then
+    for file in "$CONFIG_FOLDER"/*.conf; do
+      [ -z "$CONFIG_FILE" ] && [ -f "$file" ] && CONFIG_FILE=$file
+    done
   fi
-  if [ "$KUBELET_BINARY" = kubelite ]; then
-    KUBECONFIG_FILE=${KUBECONFIG_FILE:-/var/snap/microk8s/current/credentials/kubelet.config}
-    PKI=${PKI:-/var/snap/microk8s/current/certs}
-  fi
-  if [ -z "$FLAGS" ]; then
+  if [ -z "$FLAGS" ] && [ -z "$KUBECONFIG_FILE" ]; then
     for file in /etc/kubernetes/kubelet.conf /var/lib/kubelet/kubeconfig; do
       [ -z "$KUBECONFIG_FILE" ] && [ -e "$file" ] && KUBECONFIG_FILE=$file
     done

@@ -10,6 +10,8 @@ import copy
 import typing as t
 from datetime import datetime, timedelta, timezone
 
+from .layouts import lay_out
+
 Data = dict[str, t.Any]
 
 NODE = "worker-1"
@@ -253,6 +255,7 @@ def changed(case: Data) -> Data:
     ``flood``: so many issued ones of others; ``log``: category → age in seconds of one line;
     ``files``: dated files beside the others (arguments of ``_dated``).
     ``client_used`` / ``serving_used``: percent of the lifetime used, of the file on disk; ``embedded_used``: of data in the kubeconfig.
+    ``layout``: of another distribution (``layouts.yml``).
     """
     evidence = healthy()
     worker = evidence["nodes"][NODE]
@@ -270,6 +273,8 @@ def changed(case: Data) -> Data:
         worker["kubeconfig"]["user"].update(
             kind="client_certificate_data", client_certificate=None, certificates=[certificate(case["embedded_used"])]
         )
+    if "layout" in case:
+        lay_out(evidence, NODE, case["layout"])
     evidence["cluster"]["csr_info"]["csrs"] = [csr(**request) for request in case.get("csrs", ())]
     evidence["cluster"]["csr_info"]["csrs"] += [csr("issued", node="other") for _ in range(case.get("flood", 0))]
     for made in case.get("files", ()):

@@ -88,7 +88,7 @@ def test_hostile_text_is_quoted_and_never_evaluated(rule: str, case: Data, hosti
     evidence = changed(case)
     for request in evidence["cluster"]["csr_info"]["csrs"] or ():
         request.update(name=hostile, requestor=hostile)
-    log = evidence["nodes"][NODE]["log"]
+    log = evidence["nodes"].get(NODE, {}).get("log")
     for entry in log["entries"] if log else ():
         entry["message"] = hostile
     node = _node(evidence)
