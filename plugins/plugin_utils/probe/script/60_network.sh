@@ -55,13 +55,14 @@ resolve() { # leaves what a name resolves to in ADDRESSES
   fi
 }
 
-# tell_handshake STATUS TEXT: what the parser needs of s_client's output.
+# tell_handshake STATUS TEXT: what the parser needs of s_client's output. What -state says comes at once; CONNECTED is lost in s_client's
+# buffer when it is ended by the time limit.
 tell_handshake() {
   say status "$1"
-  printf '%s\n' "$2" | awk '/^CONNECTED\(/ { print "connected yes" } /^New, |^ *Protocol *: TLS|^ *Cipher *: [A-Z0-9]/ { if ($0 !~ /NONE/ && !n++) print "handshake yes" }
+  printf '%s\n' "$2" | awk '/^CONNECTED\(|^SSL_connect:/ { if (!c++) print "connected yes" } /^New, |^ *Protocol *: TLS|^ *Cipher *: [A-Z0-9]/ { if ($0 !~ /NONE/ && !n++) print "handshake yes" }
     /^Acceptable client certificate CA names|^Requested Signature Algorithms|^Client Certificate Types/ { if (!r++) print "client_requested yes" }
     /^ *Verify return code: / && !v++ { sub(/^ *Verify return code: /, ""); print "verify", substr($0, 1, 120) }
-    /errno|[: ]error:|[Cc]onnection refused|timed out|unreachable|No route|[Nn]ame or service|name resolution|alert|CONNECT failed/ && !/^ *[Vv]erif|^verify|^depth/ && e++ < 4 { print "trouble", substr($0, 1, 240) }' | say_lines
+    /errno|[: ]error:|[Cc]onnection refused|timed out|unreachable|No route|[Nn]ame or service|name resolution|alert|CONNECT failed/ && !/^SSL|^ *[Vv]erif|^verify|^depth/ && e++ < 4 { print "trouble", substr($0, 1, 240) }' | say_lines
   printf '%s\n' "$2" | pem | grep '^cert' | say_lines
 }
 
@@ -113,7 +114,7 @@ may_ask() {
 # meet SECONDS: one way to the API server, handshake and request, into the section that is open.
 meet() {
   ASK_SECONDS=$1
-  shown=$(handshake "$1" "$WHERE" "$SERVER_NAME" -showcerts </dev/null)
+  shown=$(handshake "$1" "$WHERE" "$SERVER_NAME" -showcerts -state </dev/null)
   tell_handshake "$?" "$shown"
   case $MAY_ASK$shown in yes*'-----BEGIN CERTIFICATE'*) authenticate ;; esac
 }
