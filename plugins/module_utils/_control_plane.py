@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import base64
 import email.utils
 import re
 import shlex
@@ -45,6 +46,7 @@ KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
 MANAGER = "kube-controller-manager"
 MANAGER_LEASE = f"/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/{MANAGER}"
 MANAGER_SELECTORS = (f"component={MANAGER}", f"k8s-app={MANAGER}", f"app={MANAGER}")
+CLUSTER_INFO = "/api/v1/namespaces/kube-public/configmaps/cluster-info"
 ROOT_CA_NAMESPACES = ("kube-public", "kube-system", "default")
 
 _FLAGS = re.compile(
@@ -53,6 +55,7 @@ _FLAGS = re.compile(
 )
 """The flags that bear on signing; others may hold what is nobody's business."""
 
+_SIGNATURE = re.compile(r"jws-kubeconfig-([a-z0-9]{6})")
 _CHECK = re.compile(r"^\[([+-])\](\S+) ?(.*)$")
 
 
@@ -87,6 +90,7 @@ def control_plane_evidence(api: Api, with_last_issued: bool, page_size: int) -> 
         },
         "client_ca": seen.of("client_ca", lambda: _client_ca(api)),
         "cluster_ca": seen.of("cluster_ca", lambda: _cluster_ca(api)),
+        "cluster_info": seen.of("cluster_info", lambda: _cluster_info(api)),
         "controller_manager": {
             "lease": seen.of("controller_manager.lease", lambda: _manager_lease(api)),
             "pods": seen.of("controller_manager.pods", lambda: _manager_pods(api, page_size)),
@@ -241,6 +245,36 @@ def _cluster_ca(api: Api) -> Data:
             if error.status not in (403, 404):
                 raise
     return _bundle(api.get_json(last), "ca.crt", last)
+
+
+def _cluster_info(api: Api) -> Data | None:
+    """What kubeadm tells nodes that join. None where there is none: a cluster that kubeadm did not make.
+
+    ``tokens``: public ids of the bootstrap tokens for which the bootstrap signer keeps a signature here
+    (``pkg/controller/bootstrap/bootstrapsigner.go``): those that exist, have not expired and say usage-bootstrap-signing.
+    """
+    try:
+        config_map = api.get_json(CLUSTER_INFO)
+    except ApiError as error:
+        if error.status == 404:
+            return None
+        raise
+    data = mapping(config_map.get("data"))
+    return {
+        **cluster_of(text(data.get("kubeconfig"), 256 * 1024) or ""),
+        "tokens": sorted(match.group(1) for match in map(_SIGNATURE.fullmatch, data) if match),
+    }
+
+
+def cluster_of(kubeconfig: str) -> Data:
+    """``server`` (scheme, host and port) and ``certificates`` of the one cluster of kubeadm's cluster-info, which is public."""
+    server = re.search(r"^\s*(?:- )?server:\s*[\"']?(https://[A-Za-z0-9.:\[\]-]{1,300})[\"']?\s*$", kubeconfig, re.MULTILINE)
+    ca = re.search(r"^\s*(?:- )?certificate-authority-data:\s*[\"']?([A-Za-z0-9+/=]+)[\"']?\s*$", kubeconfig, re.MULTILINE)
+    try:
+        pem = base64.b64decode(ca.group(1), validate=True) if ca else b""
+    except ValueError:
+        pem = b""
+    return {"server": server.group(1) if server else None, "certificates": certificates_in(pem)}
 
 
 def _bundle(config_map: Data, key: str, path: str) -> Data:

@@ -110,6 +110,12 @@ cluster_ca:
   description: The CA that pods trust, of the ConfigMap C(kube-root-ca.crt), C(certificates) and C(last_changed).
   returned: O(dest) is not given
   type: dict
+cluster_info:
+  description: >-
+    What kubeadm tells nodes that join, of the ConfigMap C(kube-public/cluster-info), C(server), C(certificates) and C(tokens), the public ids
+    of bootstrap tokens that exist, have not expired and may sign; null where there is none.
+  returned: O(dest) is not given
+  type: dict
 controller_manager:
   description: The controller manager, which approves and signs.
   returned: O(dest) is not given

@@ -100,6 +100,10 @@ CATEGORIES: t.Final[dict[str, Category]] = {
         r"no such host|server misbehaving|temporary failure in name resolution|lookup \S+.*i/o timeout",
         "a name does not resolve",
     ),
+    "proxy_failed": _category(
+        r"proxyconnect tcp|\bproxy\b.*(connection refused|i/o timeout|no such host)|proxy authentication required",
+        "the proxy that the kubelet is told to use does not lead to the API server",
+    ),
     "connection_refused": _category(
         r"(dial tcp|\btcp\b|proxyconnect|connect:).*connection refused|connection to the server \S+ was refused",
         "nothing listens where the API server should",
@@ -108,6 +112,9 @@ CATEGORIES: t.Final[dict[str, Category]] = {
         r"no route to host|network is unreachable|i/o timeout|tls handshake timeout|host is unreachable"
         r"|dial tcp.*(connection timed out|operation timed out)|client\.timeout exceeded while awaiting headers",
         "the API server cannot be reached or does not answer in time",
+    ),
+    "tls_stalled": _category(
+        r"tls handshake timeout", "the connection comes about, and the TLS handshake does not end in time"
     ),
     "server_untrusted": _category(
         r"certificate signed by unknown authority|certificate is not trusted|unknown certificate authority",
@@ -123,9 +130,28 @@ CATEGORIES: t.Final[dict[str, Category]] = {
         "the API server's certificate does not hold the name it was called by",
     ),
     "admission_refused": _category(
-        r"admission webhook \S+ denied|failed calling webhook|validatingadmissionpolicy .* denied request"
+        r"admission webhook \S+ denied|validatingadmissionpolicy .* denied request"
         r"|can only create a node CSR with CN=",
         "admission in the API server refused the request",
+    ),
+    "webhook_failed": _category(
+        r"failed calling webhook|failed to call webhook", "an admission webhook could not be called"
+    ),
+    "throttled": _category(
+        r"too many requests", "the API server answers 429: it takes no more requests of this kind at present"
+    ),
+    "etcd_failed": _category(
+        r"etcdserver: (?!mvcc: database space exceeded)|rpc error: code = (unavailable|deadlineexceeded)|etcd cluster is unavailable",
+        "the API server cannot read or write etcd",
+    ),
+    "etcd_full": _category(r"database space exceeded", "etcd is full and takes no more writes"),
+    "csr_api_missing": _category(
+        r"(certificate ?signing ?request).*could not find the requested resource",
+        "the API server does not serve certificate signing requests",
+    ),
+    "bootstrap_forbidden": _category(
+        r"user \W*system:bootstrap:[a-z0-9]+\W+cannot create resource \W*certificatesigningrequests",
+        "the API server knows the bootstrap token, and does not let it create a certificate signing request",
     ),
     "no_serving_certificate": _category(
         r"no serving certificate available", "the kubelet has no certificate to serve on its port yet"

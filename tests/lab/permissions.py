@@ -38,6 +38,7 @@ NOT_SEEN = {
     "kube-root-ca.crt": "control_plane_info.cluster_ca",
     "deployments": "control_plane_info.approvers",
     "validatingwebhookconfigurations": "control_plane_info.admission",
+    "cluster-info": "control_plane_info.cluster_info",
 }
 """What is not seen without the rule for it."""
 

@@ -28,7 +28,7 @@ _STAGE_OF = {
     "node": "root", "process": "kubelet", "unit": "kubelet", "kubeconfig": "kubeconfig", "config": "config", "pki": "pki", "file": "pki",
     "bootstrap": "bootstrap_kubeconfig", "client_ca": "client_ca_file", "manifest": "control_plane", "ca_file": "control_plane",
     "manager_kubeconfig": "control_plane", "manager_log": "control_plane",
-    "log": "log", "serving": "serving", "network": "network",
+    "log": "log", "serving": "serving", "network": "network", "address": "network", "proxy": "network",
 }  # fmt: skip
 """Section kind → the key it fills, in the order in which the node is asked (see ``_KEYS``)."""
 
@@ -89,9 +89,8 @@ def build_evidence(answer: Answer, host: str, sent_at: float, answered_at: float
         missing("log.lines", "timeout", "the log could not be read to the end in time; counts are of the newest lines")
     evidence["serving"] = serving(answer.first("serving"))
     unit = (evidence["kubelet"] or {}).get("unit") or {}
-    evidence["network"] = network(
-        answer.first("network"), evidence["kubeconfig"], answer.first("kubeconfig"), unit.get("proxies") or {}, missing
-    )
+    kubeconfigs = {key: evidence[key] for key in ("kubeconfig", "bootstrap_kubeconfig")}
+    evidence["network"] = network(answer, kubeconfigs, unit.get("proxies") or {}, missing)
     if denied:
         evidence["log"] = None
     if not answer.finished:

@@ -18,7 +18,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._x509 impor
     load_certificates,
 )
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.files import Missing
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.protocol import Section
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.protocol import Answer, Section
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.values import Data, certificates, pem_of
 
 # errno values are those of Linux.
@@ -48,7 +48,8 @@ def connection(section: Section) -> tuple[str | None, str | None, str | None, st
         return None, None, None, None
     trouble = "; ".join(_shorten(line) for line in section.all("trouble")[:3]) or None
     timed_out = status in (124, 137, 143)
-    if not section.one("connected"):
+    refused_by_proxy = any("CONNECT failed" in line for line in section.all("trouble"))
+    if not section.one("connected") or refused_by_proxy:
         connect = next(
             (name for name, pattern in _OUTCOMES if pattern.search(trouble or "")), "timeout" if timed_out else "error"
         )
@@ -64,62 +65,111 @@ def connection(section: Section) -> tuple[str | None, str | None, str | None, st
     return (
         "ok",
         None,
-        "failed",
+        "timeout" if timed_out else "failed",
         trouble or ("no answer in time" if timed_out else "the handshake ended without a certificate"),
     )
 
 
-def network(
-    section: Section | None, kubeconfig: Data | None, ca: Section | None, proxies: dict[str, str], missing: Missing
-) -> Data | None:
-    """From the node to ``kubeconfig.server``. Through a proxy nothing is tried but noted: then what was tried directly says nothing."""
+def network(answer: Answer, kubeconfigs: dict[str, Data | None], proxies: dict[str, str], missing: Missing) -> Data | None:
+    """From the node to the server of the kubeconfig, or where that names none, of the bootstrap kubeconfig.
+
+    Where the kubelet goes through a proxy, the values are of that way, and ``direct`` tells what the way around it is like.
+    """
+    section = answer.first("network")
     if section is None:
         return None
+    source = section.one("source") or "kubeconfig"
+    kubeconfig = kubeconfigs.get(source) or {}
+    kubeconfig_section = answer.first("bootstrap" if source == "bootstrap_kubeconfig" else "kubeconfig")
     host = section.one("host") or ""
-    connect, connect_error, tls, tls_error = connection(section)
     resolved = {True: section.all("address"), False: [], None: None}[section.yes("resolved")]
+    connect, connect_error, _tls, _tls_error = connection(section)
     if (resolved is None and connect == "ok") or (resolved is None and _UNRESOLVED.search(connect_error or "")):
         resolved = []
+    name = kubeconfig.get("tls_server_name") or host
+    readable = CRYPTOGRAPHY_IMPORT_ERROR is None and kubeconfig_section is not None
+    roots = load_certificates(pem_of(kubeconfig_section, "ca_cert")) if readable and kubeconfig_section else []
+    via_proxy = kubeconfig.get("proxy_url") or proxy_for(host, proxies)
+    way: Section | None = answer.first("proxy") if via_proxy else section
     result: Data = {
+        "source": source,
         "host": host,
         "port": section.number("port"),
-        "via_proxy": (kubeconfig or {}).get("proxy_url") or proxy_for(host, proxies),
+        "via_proxy": via_proxy,
+        "direct": connect if via_proxy else None,
         "resolved": resolved,
         "resolve_error": None,
+        **_met(way, name, roots),
+        "addresses": [_address(each, name, roots) for each in answer.every("address")],
+    }
+    if section.yes("resolved") is False:
+        result["resolve_error"] = _RESOLVE_ERRORS.get(section.one("resolve_status") or "", "the name did not resolve")
+    if way is None:
+        missing("network.connect", "unsupported", "the kubelet goes through a proxy that the probe does not speak to")
+    elif _wants_password(way):
+        result.update(dict.fromkeys(_met(None, name, roots)))
+        missing("network.connect", "unauthorized", "the proxy asks for a password, which the probe does not read")
+    elif result["server_certificates"] and not roots:
+        missing("network.server_trusted", "not_found", "no CA of the kubeconfig could be read")
+    if way is not None and way.one("connected") and result["authentication"] is None:
+        missing("network.authentication", "tls", way.one("http_trouble") or "no HTTP answer came")
+    return result
+
+
+def _met(section: Section | None, name: str, roots: list[t.Any]) -> Data:
+    """One way to the API server: connection, handshake, trust, name, and what it makes of the node's certificate."""
+    connect, connect_error, tls, tls_error = connection(section) if section is not None else (None,) * 4
+    result: Data = {
         "connect": connect,
         "connect_error": connect_error,
         "tls": tls,
         "tls_error": tls_error,
-        "server_certificates": certificates(section) if connect == "ok" else None,
+        "server_certificates": None,
         "server_trusted": None,
         "server_name_matches": None,
+        "client_certificate_requested": None,
         "authentication": None,
     }
-    if section.yes("resolved") is False:
-        result["resolve_error"] = _RESOLVE_ERRORS.get(section.one("resolve_status") or "", "the name did not resolve")
-    if result["via_proxy"]:
-        for key in ("resolved", "connect", "connect_error", "tls", "tls_error", "server_certificates"):
-            result[key] = None
-        missing("network.connect", "unsupported", "the kubelet goes through a proxy, which the probe does not follow")
+    if section is None:
         return result
+    if connect == "ok":
+        result["server_certificates"] = certificates(section)
     presented = load_certificates(pem_of(section)) if CRYPTOGRAPHY_IMPORT_ERROR is None else []
-    roots = load_certificates(pem_of(ca, "ca_cert")) if ca is not None and CRYPTOGRAPHY_IMPORT_ERROR is None else []
     if presented and roots:
         result["server_trusted"] = chain_trusted(presented, roots)
-    elif presented:
-        missing("network.server_trusted", "not_found", "no CA of the kubeconfig could be read")
     if result["server_certificates"] and "error" not in result["server_certificates"][0]:
-        name = (kubeconfig or {}).get("tls_server_name") or host
         result["server_name_matches"] = name_matches(name, result["server_certificates"][0])
+    if tls == "ok" and section.one("handshake"):
+        result["client_certificate_requested"] = section.yes("client_requested") is True
     if section.one("http_status"):
         result["authentication"] = {
             "http_status": section.number("http_status"),
             "username": section.one("username"),
             "message": section.one("http_message"),
         }
-    elif section.one("connected"):
-        missing("network.authentication", "tls", section.one("http_trouble") or "no HTTP answer came")
     return result
+
+
+def _address(section: Section, name: str, roots: list[t.Any]) -> Data:
+    """The short form of what one of several addresses is like."""
+    met = _met(section, name, roots)
+    leaf = next((entry for entry in met["server_certificates"] or () if "error" not in entry), {})
+    return {
+        "address": section.name,
+        "connect": met["connect"],
+        "tls": met["tls"],
+        "error": met["connect_error"] or (met["tls_error"] if met["tls"] != "ok" else None),
+        "issuer": leaf.get("issuer"),
+        "serial": leaf.get("serial"),
+        "not_after": leaf.get("not_after"),
+        "server_trusted": met["server_trusted"],
+        "server_name_matches": met["server_name_matches"],
+        "http_status": (met["authentication"] or {}).get("http_status"),
+    }
+
+
+def _wants_password(section: Section) -> bool:
+    return any("CONNECT failed" in line and "407" in line for line in section.all("trouble"))
 
 
 def serving(section: Section | None) -> Data | None:

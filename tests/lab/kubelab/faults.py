@@ -237,6 +237,7 @@ def _environment(state: pathlib.Path, fault: Fault, node: str) -> dict[str, str]
         "NODE_ADDRESS": addresses[node],
         "CP_ADDRESS": addresses[CONTROL_PLANE],
         "LAB_STATE": str(state),
+        "LAB_INIT": str(running.require_init(state)),
         "LAB_PYTHON": sys.executable,
         "LAB_ENTRY_POINT": str(settings.ENTRY_POINT),
         **{f"LAB_LEADER_{name}": str(pid) for name, pid in running.leaders(running.require_init(state)).items()},

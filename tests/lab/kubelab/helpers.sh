@@ -140,6 +140,11 @@ restore_manifest() {
 replace_manifest() {
     on cp1 rm "/etc/kubernetes/manifests/$1.yaml"
     until ! component_running "$1"; do sleep 0.2; done
+    if [ "$1" = kube-apiserver ]; then # nobody can be asked, and its mirror pod stays
+        sleep 2.5
+        place_manifest "$1" "$2"
+        return
+    fi
     until ! kubectl -n kube-system get pod "$1-cp1" >/dev/null 2>&1; do sleep 0.2; done
     sleep 2.5 # the kubelet forgets the old pod when it next cleans up, which it does every two seconds
     forget_leader "$1"
@@ -167,6 +172,49 @@ restore_role() {
     sed '/"resourceVersion":/d' "$LAB_STATE/role-before.json" | kubectl replace -f -
     rm "$LAB_STATE/role-before.json"
 }
+
+# change_api_server SED-EXPRESSION...: other flags for the API server; returns once it is ready.
+change_api_server() {
+    edit_manifest kube-apiserver "$@"
+    wait_for component_running kube-apiserver
+    wait_for kubectl get --raw /readyz
+}
+
+# etcd_disarm: forget the alarm of a full etcd, as `etcdctl alarm disarm` does (the machine has no etcdctl).
+etcd_disarm() {
+    local body='{"action":"DEACTIVATE","alarm":"NOSPACE","memberID":"0"}'
+    # shellcheck disable=SC2016
+    on cp1 sh -c 'cd /etc/kubernetes/pki; until printf "POST /v3/maintenance/alarm HTTP/1.1\r\nHost: localhost\r\nContent-Length: %s\r\nConnection: close\r\n\r\n%s" "${#1}" "$1" |
+        timeout 5 openssl s_client -quiet -connect 127.0.0.1:2379 -CAfile etcd/ca.crt -cert apiserver-etcd-client.crt -key apiserver-etcd-client.key \
+            2>/dev/null | grep "200 OK"; do sleep 0.5; done' sh "$body" >/dev/null
+}
+
+# stand_in KIND ADDRESS: something else in the API server's place, at an address of its own on the bridge; see stand_in.py.
+stand_in() {
+    ip address replace "$2/24" dev lab0
+    touch "$LAB_STATE/stand-in-$2"
+    (
+        cd "$(dirname "$LAB_ENTRY_POINT")"
+        setsid nsenter --target="$LAB_INIT" --pid "$LAB_PYTHON" -m kubelab.stand_in "$1" "$LAB_STATE" "$2" \
+            </dev/null >"$LAB_STATE/stand-in-$2" 2>&1 &
+    )
+    wait_for bash -c "</dev/tcp/$2/6443"
+}
+
+stand_in_leaves() { # ADDRESS
+    rm -f "$LAB_STATE/stand-in-$1"
+    ip address del "$1/24" dev lab0 2>/dev/null || true
+}
+
+# name_api MACHINE ADDRESS...: what the API server's name resolves to there, and back.
+name_api() {
+    local machine="$1" address
+    shift
+    on "$machine" sh -c '[ -e /etc/hosts.before ] || cp /etc/hosts /etc/hosts.before; grep -v api.kubecare.test /etc/hosts.before >/etc/hosts'
+    for address in "$@"; do on "$machine" sh -c "echo $address api.kubecare.test >>/etc/hosts"; done
+}
+
+name_api_back() { on "$1" sh -c '[ ! -e /etc/hosts.before ] || mv /etc/hosts.before /etc/hosts'; }
 
 # lease_over SECONDS: nobody has renewed the controller manager's lease for so long.
 lease_over() {

@@ -12,6 +12,11 @@ Sources: ``KubeletConfiguration`` (rotateCertificates has no default in v1beta1 
 
 from __future__ import annotations
 
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.connection import (
+    cluster_cas,
+    host_of,
+    known_host,
+)
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Data, View, dig
 
 _TRUE = frozenset(("true", "t", "1", ""))
@@ -54,6 +59,8 @@ def bootstrap_signals(view: View, client_certificate: Data) -> Data:
     if dig(view.probe, "kubeconfig", "user", "kind") in ("exec", "token", "token_file"):
         needed = False
     exists = dig(bootstrap, "exists")
+    server_known = known_host(view.cluster, host_of(dig(bootstrap, "server")))
+    ca_known = _ca_known(view, dig(bootstrap, "ca", "certificates"))
     kind = dig(bootstrap, "user", "kind")
     return {
         "needed": needed,
@@ -61,8 +68,36 @@ def bootstrap_signals(view: View, client_certificate: Data) -> Data:
         "kubeconfig_exists": False if view.probe is not None and bootstrap is None and _looked(view.probe) else exists,
         "user_kind": kind,
         "token_id": dig(bootstrap, "user", "token_id"),
+        "token_known": _token_known(view, dig(bootstrap, "user", "token_id")),
+        "server": dig(bootstrap, "server"),
+        "server_known": server_known,
+        "ca_known": ca_known,
+        "stale": _stale(exists, server_known, ca_known),
+        "ca_fingerprint": next((dig(cert, "fingerprint_sha256") for cert in dig(bootstrap, "ca", "certificates") or ()), None),
         "possible": None if exists is None else bool(exists and kind not in (None, "none")),
     }
+
+
+def _stale(exists: bool | None, server_known: bool | None, ca_known: bool | None) -> bool | None:
+    """Whether the bootstrap kubeconfig names a CA or an address that is not the cluster's; False where there is none."""
+    if not exists:
+        return exists
+    if server_known is False or ca_known is False:
+        return True
+    return None if ca_known is None else False
+
+
+def _token_known(view: View, token_id: str | None) -> bool | None:
+    """Whether cluster-info is signed with the token, so that it exists and has not expired; a token may also be there and not sign."""
+    tokens = dig(view.cluster.control_plane_info, "cluster_info", "tokens")
+    return None if tokens is None or not token_id else token_id in tokens
+
+
+def _ca_known(view: View, certificates: list[Data] | None) -> bool | None:
+    """Whether one of the bootstrap kubeconfig's CAs is one of the cluster's."""
+    known = {cert.get("fingerprint_sha256") for cert in cluster_cas(view.cluster)}
+    mine = {dig(cert, "fingerprint_sha256") for cert in certificates or ()}
+    return None if not known or not mine or None in mine else bool(known & mine)
 
 
 def _looked(probe: Data) -> bool:

@@ -52,8 +52,14 @@ ASSIGNMENTS_AWK='
   print word
 }'
 
+tell_environment() { # LINES; a process's proxies come before the unit's
+  printf '%s\n' "$1" | grep . | say_lines
+  PROXIES=$(printf '%s\n' "$1" | grep '^proxy ')$NL$PROXIES
+}
+
 find_process() {
   KUBELET_PID=
+  PROXIES=
   KUBELET_BINARY=
   CLOCK_SOURCE=
   ours=$(readlink /proc/self/ns/pid 2>/dev/null)
@@ -129,7 +135,7 @@ process_section() {
   ARGUMENTS=$(tr '\0' '\n' <"$KCP_PROC/$KUBELET_PID/cmdline" 2>/dev/null)
   VARIABLES=$(tr '\0' '\n' 2>/dev/null <"$KCP_PROC/$KUBELET_PID/environ" | grep '^[A-Z0-9]*_DATA_DIR=')
   FLAGS=$(printf '%s\n' "$ARGUMENTS" | kubelet_arguments "$KUBELET_BINARY" | awk -v known="$KUBELET_FLAGS" "$FLAGS_AWK")
-  tr '\0' '\n' 2>/dev/null <"$KCP_PROC/$KUBELET_PID/environ" | awk -v names=0 "$ENVIRONMENT_AWK" | say_lines
+  tell_environment "$(tr '\0' '\n' 2>/dev/null <"$KCP_PROC/$KUBELET_PID/environ" | awk -v names=0 "$ENVIRONMENT_AWK")"
   case $exe in
     */kubelet) say version "$(bounded 5 "$exe" --version 2>/dev/null </dev/null | sed -n 1p)" ;;
   esac
@@ -202,7 +208,7 @@ unit_section() {
       [ -r "$file" ] && sed -n '/^[ \t]*[A-Za-z_]/s/^/FILE /p' "$file"
     done
   )
-  printf '%s\n' "$variables" | awk "$ASSIGNMENTS_AWK" | awk -v names=1 "$ENVIRONMENT_AWK" | sort -u | say_lines
+  tell_environment "$(printf '%s\n' "$variables" | awk "$ASSIGNMENTS_AWK" | awk -v names=1 "$ENVIRONMENT_AWK" | sort -u)"
   arguments=$({ printf '%s\n' "$variables"; printf '%s\n' "$shown" | grep '^ExecStart='; } | awk "$UNIT_ARGUMENTS_AWK")
   ARGUMENTS=$ARGUMENTS$NL$arguments
   VARIABLES=$VARIABLES$NL$(printf '%s\n' "$variables" | awk "$ASSIGNMENTS_AWK" | grep '^[A-Z0-9]*_DATA_DIR=')

@@ -32,7 +32,8 @@ is_address() {
   return 1
 }
 
-resolve() {
+resolve() { # leaves what a name resolves to in ADDRESSES
+  ADDRESSES=
   if is_address "$HOST"; then
     say address "$HOST"
     say resolved yes
@@ -45,7 +46,8 @@ resolve() {
   found=$(bounded 10 getent ahosts "$HOST" 2>/dev/null </dev/null || bounded 5 getent hosts "$HOST" 2>/dev/null </dev/null)
   status=$?
   if [ -n "$found" ]; then
-    printf '%s\n' "$found" | awk '!seen[$1]++ && n++ < 8 { print "address", $1 }' | say_lines
+    ADDRESSES=$(printf '%s\n' "$found" | awk '!seen[$1]++ && n++ < 8 { print $1 }')
+    printf '%s\n' "$ADDRESSES" | sed 's/^/address /' | say_lines
     say resolved yes
   else
     say resolved no
@@ -53,12 +55,14 @@ resolve() {
   fi
 }
 
-# tell_handshake STATUS TEXT: what the parser needs of s_client's output.
+# tell_handshake STATUS TEXT: what the parser needs of s_client's output. What -state says comes at once; CONNECTED is lost in s_client's
+# buffer when it is ended by the time limit.
 tell_handshake() {
   say status "$1"
-  printf '%s\n' "$2" | awk '/^CONNECTED\(/ { print "connected yes" } /^New, |^ *Protocol *: TLS|^ *Cipher *: [A-Z0-9]/ { if ($0 !~ /NONE/ && !n++) print "handshake yes" }
+  printf '%s\n' "$2" | awk '/^CONNECTED\(|^SSL_connect:/ { if (!c++) print "connected yes" } /^New, |^ *Protocol *: TLS|^ *Cipher *: [A-Z0-9]/ { if ($0 !~ /NONE/ && !n++) print "handshake yes" }
+    /^Acceptable client certificate CA names|^Requested Signature Algorithms|^Client Certificate Types/ { if (!r++) print "client_requested yes" }
     /^ *Verify return code: / && !v++ { sub(/^ *Verify return code: /, ""); print "verify", substr($0, 1, 120) }
-    /errno|[: ]error:|[Cc]onnection refused|timed out|unreachable|No route|[Nn]ame or service|name resolution|alert/ && !/^ *[Vv]erif|^verify|^depth/ && e++ < 4 { print "trouble", substr($0, 1, 240) }' | say_lines
+    /errno|[: ]error:|[Cc]onnection refused|timed out|unreachable|No route|[Nn]ame or service|name resolution|alert|CONNECT failed/ && !/^SSL|^ *[Vv]erif|^verify|^depth/ && e++ < 4 { print "trouble", substr($0, 1, 240) }' | say_lines
   printf '%s\n' "$2" | pem | grep '^cert' | say_lines
 }
 
@@ -82,14 +86,37 @@ key_pem() {
   fi
 }
 
-handshake() { # SECONDS ADDRESS SERVER_NAME [OPTIONS...]: s_client's output; its stdin is the request, its descriptor 3 the CA
+# handshake SECONDS ADDRESS SERVER_NAME [OPTIONS...]: s_client's output; its stdin is the request, its descriptor 3 the CA. Goes through
+# the HTTP proxy VIA (host:port) where there is one.
+handshake() {
   seconds=$1 address=$2 name=$3
   shift 3
-  if is_address "$name"; then
-    bounded "$seconds" openssl s_client -connect "$address" "$@" 2>&1
+  is_address "$name" || set -- -servername "$name" "$@"
+  [ -n "$VIA" ] && set -- -proxy "$VIA" "$@"
+  bounded "$seconds" openssl s_client -connect "$address" "$@" 2>&1
+}
+
+# target ADDRESS: WHERE as s_client takes it.
+target() {
+  case $1 in *:*) WHERE="[$1]:$PORT" ;; *) WHERE="$1:$PORT" ;; esac
+}
+
+may_ask() {
+  if [ -z "$KUBECONFIG_CERTIFICATE$(field certificate_data "$KUBE")" ]; then
+    missing network.authentication unsupported 'the kubeconfig names no client certificate'
+  elif [ -z "$(ca_pem)" ]; then
+    missing network.authentication tls 'the CA of the kubeconfig cannot be read, so the server cannot be trusted'
   else
-    bounded "$seconds" openssl s_client -connect "$address" -servername "$name" "$@" 2>&1
+    MAY_ASK=yes
   fi
+}
+
+# meet SECONDS: one way to the API server, handshake and request, into the section that is open.
+meet() {
+  ASK_SECONDS=$1
+  shown=$(handshake "$1" "$WHERE" "$SERVER_NAME" -showcerts -state </dev/null)
+  tell_handshake "$?" "$shown"
+  case $MAY_ASK$shown in yes*'-----BEGIN CERTIFICATE'*) authenticate ;; esac
 }
 
 network_section() {
@@ -97,7 +124,14 @@ network_section() {
     missing network disabled 'api_probe is off'
     return
   fi
+  source=kubeconfig
   server=$(field server "$KUBE")
+  if [ -z "$server" ] && [ -n "$BOOTSTRAP_KUBE" ]; then
+    # Before a kubelet has a kubeconfig, it goes where the bootstrap kubeconfig says.
+    source=bootstrap_kubeconfig
+    KUBE=$BOOTSTRAP_KUBE KUBECONFIG_FILE=$BOOTSTRAP_FILE KUBECONFIG_CERTIFICATE=
+    server=$(field server "$KUBE")
+  fi
   if [ -z "$server" ]; then
     missing network not_found 'no kubeconfig names a server'
     return
@@ -107,35 +141,60 @@ network_section() {
     return
   fi
   open network api
+  say source "$source"
   say host "$HOST"
   say port "$PORT"
+  VIA=
   resolve
   if ! has openssl; then
     missing network.connect missing_tool 'the node has no openssl'
     return
   fi
-  case $HOST in *:*) where="[$HOST]:$PORT" ;; *) where="$HOST:$PORT" ;; esac
-  name=$(field tls_server_name "$KUBE")
-  name=${name:-$HOST}
-  case $name in *[!A-Za-z0-9._:-]* | -*) name=$HOST ;; esac
-  shown=$(handshake 8 "$where" "$name" -showcerts </dev/null)
-  tell_handshake "$?" "$shown"
-  case $shown in *CONNECTED\(*) authenticate ;; esac
+  SERVER_NAME=$(field tls_server_name "$KUBE")
+  SERVER_NAME=${SERVER_NAME:-$HOST}
+  case $SERVER_NAME in *[!A-Za-z0-9._:-]* | -*) SERVER_NAME=$HOST ;; esac
+  target "$HOST"
+  MAY_ASK=
+  may_ask
+  meet 8
+  each_address
+  through_proxy
+}
+
+# Where a name has several addresses, a kubelet may meet any of them: the first three, one by one.
+each_address() {
+  [ "$(printf '%s\n' "$ADDRESSES" | grep -c .)" -gt 1 ] || return 0
+  for one in $(printf '%s\n' "$ADDRESSES" | sed -n 1,3p); do
+    open address "$one"
+    target "$one"
+    meet 4
+  done
+}
+
+# The way through the proxy that the kubeconfig or the kubelet's environment names; whether it is taken is judged elsewhere.
+through_proxy() {
+  proxy=$(field proxy_url "$KUBE")
+  proxy=${proxy:-$(printf '%s\n' "$PROXIES" | sed -n 's/^proxy [Hh][Tt][Tt][Pp][Ss]_[Pp][Rr][Oo][Xx][Yy] //p' | tail -n 1)}
+  [ -n "$proxy" ] || return 0
+  case $proxy in
+    http://*) ;;
+    *://*) return ;; # openssl speaks to plain HTTP proxies only
+    *) proxy=http://$proxy ;;
+  esac
+  (
+    target "$HOST"
+    endpoint "${proxy%/}" || return
+    case $HOST in *:*) VIA="[$HOST]:$PORT" ;; *) VIA="$HOST:$PORT" ;; esac
+    open proxy "$VIA"
+    meet 6
+  )
 }
 
 # The node's certificate is shown only to a server that the kubeconfig's CA and the name vouch for, and the request (a
 # SelfSubjectReview) leaves nothing behind there.
 authenticate() {
-  if [ -z "$KUBECONFIG_CERTIFICATE$(field certificate_data "$KUBE")" ]; then
-    missing network.authentication unsupported 'the kubeconfig names no client certificate'
-    return
-  fi
-  if [ -z "$(ca_pem)" ]; then
-    missing network.authentication tls 'the CA of the kubeconfig cannot be read, so the server cannot be trusted'
-    return
-  fi
   check=-verify_hostname
-  is_address "$name" && check=-verify_ip
+  is_address "$SERVER_NAME" && check=-verify_ip
   body='{"kind":"SelfSubjectReview","apiVersion":"authentication.k8s.io/v1"}'
   answer=$(ca_pem | {
     exec 3<&0
@@ -143,8 +202,8 @@ authenticate() {
       exec 4<&0
       key_pem | {
         exec 5<&0
-        printf 'POST /apis/authentication.k8s.io/v1/selfsubjectreviews HTTP/1.1\r\nHost: %s\r\nUser-Agent: kubelet-certs-probe\r\nContent-Type: application/json\r\nAccept: application/json\r\nContent-Length: %s\r\nConnection: close\r\n\r\n%s' "$HOST" "${#body}" "$body" |
-          ask "$where" "$name" -quiet -CAfile /dev/fd/3 -verify_return_error "$check" "$name" -cert /dev/fd/4 -key /dev/fd/5 -pass pass:
+        printf 'POST /apis/authentication.k8s.io/v1/selfsubjectreviews HTTP/1.1\r\nHost: %s\r\nUser-Agent: kubelet-certs-probe\r\nContent-Type: application/json\r\nAccept: application/json\r\nContent-Length: %s\r\nConnection: close\r\n\r\n%s' "$SERVER_NAME" "${#body}" "$body" |
+          ask "$WHERE" "$SERVER_NAME" -quiet -CAfile /dev/fd/3 -verify_return_error "$check" "$SERVER_NAME" -cert /dev/fd/4 -key /dev/fd/5 -pass pass:
       }
     }
   })
@@ -161,7 +220,7 @@ authenticate() {
   fi
 }
 
-ask() { handshake 10 "$@"; }
+ask() { handshake "$ASK_SECONDS" "$@"; }
 
 serving_section() {
   has openssl || {

@@ -90,7 +90,11 @@ probe() {
   TLS_KEY=$(flag tls-private-key-file)
   TLS_KEY=${TLS_KEY:-$(setting tlsPrivateKeyFile)}
   pki_section
-  [ -n "$BOOTSTRAP_FILE" ] && kubeconfig_section bootstrap "$BOOTSTRAP_FILE"
+  BOOTSTRAP_KUBE=
+  if [ -n "$BOOTSTRAP_FILE" ]; then
+    kubeconfig_section bootstrap "$BOOTSTRAP_FILE"
+    BOOTSTRAP_KUBE=$FIELDS
+  fi
   client_ca=$(flag client-ca-file)
   client_ca=${client_ca:-$(setting 'authentication\.x509\.clientCAFile')}
   [ -n "$client_ca" ] && file_section client_ca "$client_ca" "$client_ca"

@@ -111,6 +111,7 @@ def _worker() -> Data:
         common_name="kubernetes",
         is_ca=True,
         serial="ca",
+        subject_key_id="cd" * 20,
         fingerprint_sha256="ca" * 32,
     )
     server = certificate(subject="CN=kube-apiserver", common_name="kube-apiserver", serial="5e33")
@@ -145,7 +146,7 @@ def _worker() -> Data:
         "log": {"source": "journal", "since": ago(86400), "first": ago(86000), "last": ago(10), "lines": 100, "counts": {}, "entries": [], "dropped": 0},
         "network": {"host": "api", "port": 6443, "via_proxy": None, "resolved": ["10.0.0.9"], "resolve_error": None, "connect": "ok",
                     "connect_error": None, "tls": "ok", "tls_error": None, "server_certificates": [server], "server_trusted": True,
-                    "server_name_matches": True, "authentication": {"http_status": 201, "username": f"system:node:{NODE}", "message": None}},
+                    "server_name_matches": True, "client_certificate_requested": True, "addresses": [], "authentication": {"http_status": 201, "username": f"system:node:{NODE}", "message": None}},
         "serving": {"address": "10.0.0.1", "port": 10250, "connect": "ok", "certificates": [serving], "error": None},
         "control_plane": None,
         "not_seen": [],
@@ -169,6 +170,11 @@ def _control_plane_host() -> Data:
     ca = "/etc/kubernetes/pki/ca"
     host["control_plane"] = {
         "manifests": {
+            "kube-apiserver": {
+                "path": "/etc/kubernetes/manifests/kube-apiserver.yaml",
+                "modified": ago(9e6),
+                "flags": {"authorization-mode": "Node,RBAC", "enable-bootstrap-token-auth": "true"},
+            },
             "kube-controller-manager": {
                 "path": "/etc/kubernetes/manifests/kube-controller-manager.yaml",
                 "modified": ago(9e6),
@@ -218,9 +224,11 @@ def healthy() -> Data:
                 "control_plane_info": {
                     "collected_at": NOW,
                     "api_server": {"url": "https://api:6443", "reachable": True, "error": None, "version": "v1.36.3", "time": NOW, "time_offset_seconds": 0,
-                                   "readyz": {"ok": True, "checks": []}},
+                                   "readyz": {"ok": True, "checks": [{"name": "etcd", "ok": True, "message": ""}]},
+                                   "serving_certificates": [certificate(serial="5e33", dns_names=["api"], ip_addresses=["10.0.0.9"])]},
+                    "client_ca": {"certificates": []}, "cluster_ca": {"certificates": _worker()["kubeconfig"]["ca"]["certificates"]},
                     "approvers": [], "admission": [],
-                    "client_ca": {"certificates": []}, "cluster_ca": {"certificates": []},
+                    "cluster_info": {"server": "https://api:6443", "certificates": [], "tokens": ["knowns"]},
                     "controller_manager": {"lease": {"holder": "cp-1_x", "acquired": ago(9e6), "renewed": ago(2), "duration_seconds": 15},
                                            "pods": [{"name": "kube-controller-manager-cp-1", "ready": True, "restarts": 0, "started": ago(9e6), "flags": {}}]},
                     "not_seen": [],
