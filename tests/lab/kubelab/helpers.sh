@@ -40,6 +40,13 @@ restart_kubelet() {
     on "$1" systemctl restart kubelet
 }
 
+# kubelet_flags MACHINE FLAG...: more flags for the kubelet, from its next start on.
+kubelet_flags() {
+    local machine="$1"
+    shift
+    on "$machine" sed -i "s|\"$| $*\"|" /var/lib/kubelet/kubeadm-flags.env
+}
+
 # log MACHINE PATTERN: a line of the running, or last, kubelet matches.
 log() {
     local invocation
