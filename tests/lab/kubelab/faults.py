@@ -42,7 +42,8 @@ class Expectation:
 
     ``others``: ``healthy`` (the fault is this node's alone) or ``affected`` (it hits the whole cluster: no other node may have
     another primary cause than this one). ``not_seen``: a reason for which the report must say that something was not seen.
-    ``contributing``: rules that must be found as causes beside the primary one. ``symptoms``: rules that must be found as symptoms, each
+    ``change``: the kind of the change before the first failure that must be ranked first. ``distribution``: what the node must be
+    recognised as. ``contributing``: rules that must be found as causes beside the primary one. ``symptoms``: rules that must be found as symptoms, each
     with a rule that must be said to explain it. ``allow``: findings that a healthy case may have nevertheless.
     """
 
@@ -50,6 +51,8 @@ class Expectation:
     stage: str | None = None
     others: str = "healthy"
     not_seen: str | None = None
+    change: str | None = None
+    distribution: str | None = None
     contributing: tuple[str, ...] = ()
     symptoms: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     allow: tuple[str, ...] = ()
@@ -233,6 +236,7 @@ def _environment(state: pathlib.Path, fault: Fault, node: str) -> dict[str, str]
         "NODE_ADDRESS": addresses[node],
         "CP_ADDRESS": addresses[CONTROL_PLANE],
         "LAB_STATE": str(state),
+        "LAB_INIT": str(running.require_init(state)),
         "LAB_PYTHON": sys.executable,
         "LAB_ENTRY_POINT": str(settings.ENTRY_POINT),
         **{f"LAB_LEADER_{name}": str(pid) for name, pid in running.leaders(running.require_init(state)).items()},
