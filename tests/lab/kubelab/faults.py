@@ -4,10 +4,10 @@
 
 """Faults: one YAML file each in ``tests/lab/faults``, injected and healed by snippets of bash.
 
-A file has ``description``, ``rule`` (the primary cause to be found; null: none), ``node`` (the machine it is injected on unless
-another is asked for; a fault that names one belongs there), ``alone`` (it bears no other fault in the lab beside it, though it is one
-node's; where the file does not say so, that is taken from whether ``inject`` names what the nodes share), ``kubernetes`` (the versions it can be made with, ``>=1.36``), ``expect`` (see :class:`Expectation`), and the snippets ``inject``,
-``effect`` (succeeds once the effect is there; it is tried again until then) and ``heal``. The snippets run in the lab's control
+A file has ``description``, ``rule`` (the primary cause to be found; null: none), ``expect`` (see :class:`Expectation`), and the
+snippets ``inject``, ``effect`` (succeeds once the effect is there; it is tried again until then) and ``heal``. It may have ``node`` (the one
+machine it belongs on), ``kubernetes`` (the versions it can be made with, ``>=1.36``) and ``alone`` (no other fault may be in the lab
+beside it, though it is one node's; by default: whether ``inject`` names what the nodes share). The snippets run in the lab's control
 network with the functions of ``helpers.sh``.
 """
 
