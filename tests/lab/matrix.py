@@ -45,7 +45,7 @@ def main() -> int:
         known = cases.load_all()
         unknown = set(options.fault or ()) - set(known)
         if unknown:
-            raise LabError(f"There is no fault {' or '.join(sorted(unknown))}: `lab.py faults` lists them.")
+            raise LabError(f"There is no fault {' or '.join(sorted(unknown))}: `matrix.py --list` lists them.")
         chosen = [known[name] for name in options.fault] if options.fault else list(known.values())
         batches = cases.plan(chosen, options.single)
         if options.list:
