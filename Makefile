@@ -40,7 +40,7 @@ lab-diagnose: ## start the lab, break one node, diagnose it
 lab: ## the lab's own command line: ARGS='inject csr-denied --node node3', ARGS='run -- kubectl get csr'
 	@python=$(PYTHON) && $$python tools/lab.py $(ARGS)
 
-lab-test: ## the lab's matrix alone (FAULT=name for one)
+lab-test: ## the lab's matrix alone (FAULT='name …' for some)
 	@python=$(PYTHON) && $$python tools/run.py lab-test
 
 record: ## keep what the last lab-test collected as tests/fixtures

@@ -7,37 +7,34 @@
 from __future__ import annotations
 
 import json
-import pathlib
-import shutil
 import sys
 
 from common import BUILD, ROOT
 
+sys.path.insert(0, str(ROOT / "tests/lab"))
 
-def keep(run_dir: pathlib.Path, target: pathlib.Path) -> None:
-    """Copy the evidence of a run folder, and nothing that was made from it."""
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
-    shutil.copy(run_dir / "manifest.json", target)
-    for part in ("cluster", "nodes"):
-        shutil.copytree(run_dir / part, target / part)
-    for path in target.rglob("*.json"):
-        path.chmod(0o644)
+from kubelab import recording  # noqa: E402
 
 
 def main() -> int:
-    """Gives the exit status: 1 when there is no matrix to record."""
+    """Gives the exit status: 1 when there is no matrix to record. Fixtures of a case that was recorded anew are replaced."""
     results = BUILD / "lab-matrix.json"
     if not results.exists():
         print("There is nothing to record: run `make lab-test` first", file=sys.stderr)
         return 1
-    cases = json.loads(results.read_text(encoding="utf-8"))["cases"]
-    names = [
-        case["case"] for case in cases if case["passed"] and (ROOT / f"tests/lab/faults/{case['case']}.yml").exists()
-    ]
-    for name in names:
-        keep(BUILD / "lab" / name, ROOT / "tests/fixtures" / name)
-    print(f"Recorded {len(names)} cases in tests/fixtures")
+    runs: dict[str, dict[str, str]] = {}
+    versions = {}
+    for case in json.loads(results.read_text(encoding="utf-8"))["cases"]:
+        if case["passed"] and not case["case"].startswith("healthy-again"):
+            runs.setdefault(case["run"], {})[case["case"]] = case["node"]
+            versions[case["run"]] = case["kubernetes"]
+    recorded = {name for placed in runs.values() for name in placed}
+    for path in recording.FIXTURES.glob("*.json"):
+        if recorded & set(json.loads(path.read_text(encoding="utf-8"))["placed"]):
+            path.unlink()
+    for name, placed in runs.items():
+        recording.keep(BUILD / "lab" / name, name, versions[name], placed)
+    print(f"Recorded {len(recorded)} cases of {len(runs)} runs in tests/fixtures")
     return 0
 
 

@@ -45,7 +45,7 @@ def main() -> int:
         known = cases.load_all()
         unknown = set(options.fault or ()) - set(known)
         if unknown:
-            raise LabError(f"There is no fault {' or '.join(sorted(unknown))}: `lab.py faults` lists them.")
+            raise LabError(f"There is no fault {' or '.join(sorted(unknown))}: `matrix.py --list` lists them.")
         chosen = [known[name] for name in options.fault] if options.fault else list(known.values())
         batches = cases.plan(chosen, options.single)
         if options.list:
@@ -98,7 +98,7 @@ class Matrix:
         state = state if number == 0 else state.with_name(f"{state.name}-{number + 1}")
         ours = running.find_init(state) is None
         start = time.monotonic()
-        with lifecycle.lab(state, settings.kubernetes_version(number)):
+        with lifecycle.lab(state=state, version=settings.kubernetes_version(number)):
             version = init.Plan.load(state).kubernetes
             lab: Json = {"lab": number, "kubernetes": version}
             faults.heal(state, *map(faults.get, faults.injected(state)))

@@ -4,33 +4,41 @@
 
 """Evidence judged again, offline: what was recorded from the lab, and what its matrix has just collected on this machine.
 
-``tests/fixtures/<fault>`` (by ``lab.py record``) must lead to the fault's own expectation in ``tests/lab/faults``. A run folder of the
-matrix (``build/lab/<case>``) must lead to the very diagnosis that was made live.
+A run in ``tests/fixtures`` (by ``make record``; see ``tests/lab/kubelab/recording.py``) must lead to what its cases expect, by the comparison
+that the matrix itself makes. A run folder of the matrix (``build/lab/<run>``) must lead to the very diagnosis that was made live.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import pathlib
+import sys
 import typing as t
 
 import pytest
-import yaml
 from ansible_collections.kubecare.kubelet_certs.plugins.filter.diagnose import diagnose_filter
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._run_folder import read_evidence
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/lab"))
+
+from kubelab import cases, judge  # noqa: E402
+
 EXAMPLE = ROOT / "playbooks/files/example-evidence"
-RECORDED = sorted(path.parent for path in (ROOT / "tests/fixtures").glob("*/manifest.json"))
+CASES = cases.load_all()
+RUNS = {path: json.loads(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "tests/fixtures").glob("*.json"))}
+RECORDED = [(path, case, node) for path, run in RUNS.items() for case, node in run["placed"].items()]
 LIVE = sorted(path.parent for path in (ROOT / "build/lab").glob("*/diagnosis.json"))
 
 
-def diagnosis_of(folder: pathlib.Path) -> dict[str, t.Any]:
-    return t.cast("dict[str, t.Any]", diagnose_filter(read_evidence(str(folder))))
+def diagnosis_of(evidence: dict[str, t.Any]) -> dict[str, t.Any]:
+    return t.cast("dict[str, t.Any]", diagnose_filter(evidence))
 
 
-def primary(node: dict[str, t.Any]) -> str | None:
-    return node["primary"]["rule"] if node["primary"] else None
+@functools.cache
+def diagnosis_of_run(path: pathlib.Path) -> dict[str, t.Any]:
+    return diagnosis_of({part: RUNS[path][part] for part in ("manifest", "cluster", "nodes")})
 
 
 def test_evidence_was_recorded() -> None:
@@ -40,7 +48,8 @@ def test_evidence_was_recorded() -> None:
 
 def test_each_node_of_the_example_gets_its_own_cause() -> None:
     """As ``tests/lab/example.py`` injected them."""
-    assert {node["name"]: primary(node) for node in diagnosis_of(EXAMPLE)["nodes"]} == {
+    nodes = diagnosis_of(read_evidence(str(EXAMPLE)))["nodes"]
+    assert {node["name"]: judge.primary(node) for node in nodes} == {
         "cp1": "auto-approval-binding-missing",
         "node1": "kubeconfig-embedded-certificate",
         "node2": "auto-approval-binding-missing",
@@ -48,21 +57,18 @@ def test_each_node_of_the_example_gets_its_own_cause() -> None:
     }
 
 
-@pytest.mark.parametrize("folder", RECORDED, ids=lambda folder: folder.name)
-def test_recorded_evidence_leads_to_the_cause_that_was_injected(folder: pathlib.Path) -> None:
-    fault = yaml.safe_load((ROOT / f"tests/lab/faults/{folder.name}.yml").read_text(encoding="utf-8"))
-    expect = fault.get("expect") or {}
-    nodes = {node["name"]: node for node in diagnosis_of(folder)["nodes"]}
-    node = nodes[fault.get("node", "node2")]
-    assert primary(node) == fault["rule"]
-    assert node["first_broken_stage"] == expect.get("stage")
-    verdict = expect.get("verdict", [])
-    assert not verdict or node["verdict"] in ([verdict] if isinstance(verdict, str) else verdict)
-    for other in nodes.values():
-        assert primary(other) in (None, fault["rule"])
+@pytest.mark.parametrize(("path", "case", "node"), RECORDED, ids=[case for _path, case, _node in RECORDED])
+def test_recorded_evidence_leads_to_what_was_injected(path: pathlib.Path, case: str, node: str) -> None:
+    assert judge.problems_of_case(diagnosis_of_run(path), CASES[case], node) == []
+
+
+@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
+def test_recorded_evidence_says_nothing_false_of_the_other_nodes(path: pathlib.Path) -> None:
+    placed = [(CASES[case], node) for case, node in RUNS[path]["placed"].items()]
+    assert judge.problems_of_others(diagnosis_of_run(path), placed, list(RUNS[path]["nodes"])) == []
 
 
 @pytest.mark.parametrize("folder", LIVE, ids=lambda folder: folder.name)
 def test_the_same_offline_as_live(folder: pathlib.Path) -> None:
     live = json.loads((folder / "diagnosis.json").read_text(encoding="utf-8"))
-    assert diagnosis_of(folder) == live
+    assert diagnosis_of(read_evidence(str(folder))) == live

@@ -81,6 +81,8 @@ def renew(state: pathlib.Path, node: str) -> None:
     put(state, node, "/etc/kubernetes/pki/ca.crt", authority.pem.decode(), "644")
     config = layout.kubelet_configuration(node == CONTROL_PLANE)
     put(state, node, "/var/lib/kubelet/config.yaml", config, "644")
+    flags = "var/lib/kubelet/kubeadm-flags.env"
+    put(state, node, f"/{flags}", (state / "machines" / node / flags).read_text())
     age(state, node, "24h", 1, None, restart=False)
 
 

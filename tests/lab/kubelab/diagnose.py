@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import shutil
@@ -13,11 +14,10 @@ import subprocess
 import sys
 import tempfile
 
-from . import running, settings
+from . import init, recording, running, settings
 from .settings import LabError
 
 PLAYBOOK = "kubecare.kubelet_certs.diagnose"
-FIXTURES = settings.REPOSITORY / "tests/fixtures"
 
 
 def playbook_command() -> str:
@@ -64,17 +64,11 @@ def run(state: pathlib.Path, run_directory: pathlib.Path, *options: str) -> subp
 
 
 def record(state: pathlib.Path, name: str) -> pathlib.Path:
-    """Diagnose the lab as it is and keep the run folder's evidence under ``tests/fixtures``."""
-    target = FIXTURES / name
+    """Diagnose the lab as it is and keep the evidence under ``tests/fixtures``, with what is injected."""
+    placed = {path.stem: json.loads(path.read_text())["node"] for path in (state / "injected").glob("*.json")}
     with tempfile.TemporaryDirectory(prefix="kubecare-lab-run-") as folder:
         directory = pathlib.Path(folder) / "run"
         done = run(state, directory)
         if not (directory / "manifest.json").is_file():
             raise LabError(f"The playbook wrote no evidence:\n{done.stdout[-2000:]}")
-        shutil.rmtree(target, ignore_errors=True)
-        target.mkdir(parents=True)
-        shutil.copy2(directory / "manifest.json", target)
-        for part in ("cluster", "nodes"):
-            if (directory / part).is_dir():
-                shutil.copytree(directory / part, target / part)
-    return target
+        return recording.keep(directory, name, init.Plan.load(state).kubernetes, placed)

@@ -4,10 +4,10 @@
 
 """Faults: one YAML file each in ``tests/lab/faults``, injected and healed by snippets of bash.
 
-A file has ``description``, ``rule`` (the primary cause to be found; null: none), ``node`` (the machine it is injected on unless
-another is asked for; a fault that names one belongs there), ``alone`` (it bears no other fault in the lab beside it, though it is one
-node's), ``kubernetes`` (the versions it can be made with, ``>=1.36``), ``expect`` (see :class:`Expectation`), and the snippets ``inject``,
-``effect`` (succeeds once the effect is there; it is tried again until then) and ``heal``. The snippets run in the lab's control
+A file has ``description``, ``rule`` (the primary cause to be found; null: none), ``expect`` (see :class:`Expectation`), and the
+snippets ``inject``, ``effect`` (succeeds once the effect is there; it is tried again until then) and ``heal``. It may have ``node`` (the one
+machine it belongs on), ``kubernetes`` (the versions it can be made with, ``>=1.36``) and ``alone`` (no other fault may be in the lab
+beside it, though it is one node's; by default: whether ``inject`` names what the nodes share). The snippets run in the lab's control
 network with the functions of ``helpers.sh``.
 """
 
@@ -18,6 +18,7 @@ import dataclasses
 import datetime
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -31,6 +32,10 @@ from .settings import CONTROL_PLANE, Json, LabError
 HELPERS = pathlib.Path(__file__).with_name("helpers.sh")
 INJECT_SECONDS = 60 * settings.PATIENCE
 EFFECT_SECONDS = 45 * settings.PATIENCE
+#: Words of a snippet that changes more than its own node.
+SHARED = re.compile(
+    r"\bcp1\b|_manifest\b|\bchange_(api_server|role)\b|\bapprover \S|\blab (ca|sign|rotate-ca|api-certificate|manager-credentials)\b"
+)
 #: Where a fault is injected that names no machine, and the matrix does not choose either.
 ANY_NODE = "node2"
 HEAL_SECONDS = 60  # of patience too, see lifecycle.wait
@@ -42,18 +47,17 @@ class Expectation:
 
     ``others``: ``healthy`` (the fault is this node's alone) or ``affected`` (it hits the whole cluster: no other node may have
     another primary cause than this one). ``not_seen``: a reason for which the report must say that something was not seen.
-    ``contributing``: rules that must be found as causes beside the primary one. ``symptoms``: rules that must be found as symptoms, each
+    ``change``: the kind of the change before the first failure that must be ranked first. ``distribution``: what the node must be
+    recognised as. ``contributing``: rules that must be found as causes beside the primary one. ``symptoms``: rules that must be found as symptoms, each
     with a rule that must be said to explain it. ``allow``: findings that a healthy case may have nevertheless.
-    ``change``: the kind of the change before the first failure that must be ranked first.
-    ``distribution``: what the node must be recognised as.
     """
 
     verdicts: tuple[str, ...] = ()
     stage: str | None = None
     others: str = "healthy"
     not_seen: str | None = None
-    distribution: str | None = None
     change: str | None = None
+    distribution: str | None = None
     contributing: tuple[str, ...] = ()
     symptoms: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     allow: tuple[str, ...] = ()
@@ -98,7 +102,7 @@ class Fault:
             inject=raw.get("inject") or "",
             effect=raw.get("effect") or "",
             heal=raw.get("heal") or "",
-            alone=raw.get("alone", False),
+            alone=raw.get("alone", bool(SHARED.search(raw.get("inject") or ""))),
             kubernetes=raw.get("kubernetes", ""),
         )
 

@@ -72,6 +72,13 @@ sys.stdout.write((pair[0] + pair[1]).decode())' "$LAB_ENTRY_POINT" "$LAB_STATE" 
         for key in tlsCertFile tlsPrivateKeyFile; do echo "$key: /etc/kubernetes/lab-serving.pem"; done >>/var/lib/kubelet/config.yaml'
 }
 
+# kubelet_flags MACHINE FLAG...: more flags for the kubelet, from its next start on.
+kubelet_flags() {
+    local machine="$1"
+    shift
+    on "$machine" sed -i "s|\"$| $*\"|" /var/lib/kubelet/kubeadm-flags.env
+}
+
 # log MACHINE PATTERN: a line of the running, or last, kubelet matches.
 log() {
     local invocation

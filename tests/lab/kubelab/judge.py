@@ -51,11 +51,11 @@ def problems_of_case(diagnosis: Json, case: Case, name: str) -> list[str]:
     reasons = {gap["reason"] for gap in (*node["missing"], *diagnosis["cluster"]["not_seen"])}
     if expect.not_seen and expect.not_seen not in reasons:
         problems.append(f"{name}: nothing is said to be not seen because {expect.not_seen}, only {reasons}")
-    if expect.distribution and node["distribution"]["name"] != expect.distribution:
-        problems.append(f"{name}: recognised as {node['distribution']['name']}, expected {expect.distribution}")
     changes = [change["kind"] for change in node["changes_before_failure"]]
     if expect.change and changes[:1] != [expect.change]:
         problems.append(f"{name}: the change ranked first is none of {expect.change}: {changes}")
+    if expect.distribution and node["distribution"]["name"] != expect.distribution:
+        problems.append(f"{name}: recognised as {node['distribution']['name']}, expected {expect.distribution}")
     for rule in expect.contributing:
         if findings.get(rule, {}).get("role") != "contributing":
             problems.append(f"{name}: {rule} is not a cause of its own (found {_roles(findings)})")

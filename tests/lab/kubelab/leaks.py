@@ -23,7 +23,7 @@ TOKEN = re.compile(r"token:\s*[a-z0-9]{6}\.([a-z0-9]{16})")
 #: What a file with a private key in it always has. No report has a reason to.
 MARKER = "PRIVATE KEY-----"
 READ = (
-    "cat /var/lib/kubelet/pki/*.pem /etc/kubernetes/*.conf /etc/kubernetes/pki/*.key /etc/kubernetes/pki/etcd/*.key "
+    "cat /var/lib/kubelet/*/*.pem /etc/kubernetes/*.conf /etc/kubernetes/pki/*.key /etc/kubernetes/pki/etcd/*.key "
     "2>/dev/null || :"
 )
 

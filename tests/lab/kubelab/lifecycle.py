@@ -169,13 +169,15 @@ def _made(directory: pathlib.Path) -> pathlib.Path:
 
 
 @contextlib.contextmanager
-def lab(state: pathlib.Path | None = None, version: str | None = None) -> t.Iterator[pathlib.Path]:
-    """The state folder of the lab that runs; where none does, one is started, and ended again."""
+def lab(
+    workers: int = 3, signing_duration: str = "1h", state: pathlib.Path | None = None, version: str | None = None
+) -> t.Iterator[pathlib.Path]:
+    """The state folder of the lab that runs; where none does, one is started as given, and ended again."""
     build.check_host()
     state = state or settings.state_root()
     started_here = running.find_init(state) is None
     if started_here:
-        up(3, "1h", state, version or settings.kubernetes_version())
+        up(workers, signing_duration, state, version or settings.kubernetes_version())
     try:
         yield state
     finally:
