@@ -11,7 +11,12 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.protocol import Answer, Section, whole_number
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.values import Data, certificates, epoch, log_moment
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.values import (
+    Data,
+    certificates,
+    epoch,
+    log_moment,
+)
 
 Missing = t.Callable[[str, str, str], None]
 """Records what was not seen: subject, reason, message."""

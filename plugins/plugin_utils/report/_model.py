@@ -106,7 +106,10 @@ def _node(node: Record) -> Record:
         "missing": _not_seen(node.get("missing")),
         "stages": _stages(node.get("stages")),
         "certificates": {name: _certificate(certificates.get(name)) for name in ("client", "serving")},
-        "changes": [_event(event) for event in _dicts(node.get("changes_before_failure"))],
+        "changes": [
+            {**_event(event), "mechanism": _text(event.get("mechanism"), 300)}
+            for event in _dicts(node.get("changes_before_failure"))
+        ],
         "timeline": [_event(event) for event in _dicts(node.get("timeline"))],
     }
 

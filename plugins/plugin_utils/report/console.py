@@ -153,7 +153,8 @@ def _block(model: Record, nodes: list[Record], columns: int) -> list[Line]:
         if node["changes"]:
             change = node["changes"][0]
             when = f"{clock(change['time'], now)} " if change["time"] else ""
-            lines += _field("before", when + change["text"], columns, 1)
+            why = f" ({change['mechanism']})" if change["mechanism"] else ""
+            lines += _field("before", when + change["text"] + why, columns, 1)
         lines += _next(finding, columns)
     if len(nodes) > 1:
         lines += _field("also", _names(nodes[1:], columns - 10), columns, 1)

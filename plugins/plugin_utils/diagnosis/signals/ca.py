@@ -16,9 +16,19 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Cluster, Data, View, dig, latest
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import (
+    Cluster,
+    Data,
+    View,
+    dig,
+    latest,
+)
 
-NODE, KUBELET_CLIENT_CA, LEAF = "the node's kubeconfig", "the kubelet's clientCAFile", "the issuer of the node's certificate"
+NODE, KUBELET_CLIENT_CA, LEAF = (
+    "the node's kubeconfig",
+    "the kubelet's clientCAFile",
+    "the issuer of the node's certificate",
+)
 CLIENT_CA, CLUSTER_CA, SIGNING_CA = "the API server's client CA", "ConfigMap kube-root-ca.crt", "the signing CA"
 
 
@@ -68,7 +78,9 @@ def _clipping(client: Data, signing: Data) -> Data:
     lifetime, wanted = client.get("lifetime_seconds"), signing.get("lifetime_seconds")
     return {
         "clipped_at": ends if clipped else None,
-        "lifetimes_shrink": None if clipped is None or not lifetime or not wanted else clipped and lifetime < wanted / 2,
+        "lifetimes_shrink": None
+        if clipped is None or not lifetime or not wanted
+        else clipped and lifetime < wanted / 2,
         "leaf_is_newer": None if not begins or not signing.get("not_before") else begins >= signing["not_before"],
     }
 

@@ -15,7 +15,12 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Cluster, Data, dig, seconds_since
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import (
+    Cluster,
+    Data,
+    dig,
+    seconds_since,
+)
 
 BACKDATE_SECONDS = 300
 """How far back the signer dates a certificate (``pkg/controller/certificates/signer/signer.go``)."""
@@ -129,9 +134,7 @@ def _missing_files(entries: list[tuple[str, Data]], named: Data) -> list[str] | 
     if not entries:
         return None
     gone = [named["cert_file"] for _host, entry in entries if entry.get("error") == "does not exist"]
-    gone += [
-        entry.get("key_path") or named["key_file"] for _host, entry in entries if entry.get("key_exists") is False
-    ]
+    gone += [entry.get("key_path") or named["key_file"] for _host, entry in entries if entry.get("key_exists") is False]
     return sorted({path for path in gone if path})
 
 
