@@ -266,9 +266,7 @@ def control_plane(answer: Answer, missing: Missing) -> Data | None:
     result: Data = {
         "manifests": {},
         "files": [],
-        "manager_kubeconfig": kubeconfig(
-            answer.first("manager_kubeconfig"), "control_plane.manager_kubeconfig", missing
-        ),
+        "manager_kubeconfig": _identity_of(answer.first("manager_kubeconfig"), missing),
         "manager_log": _manager_log(answer.every("manager_log")),
     }
     for manifest in manifests:
@@ -293,6 +291,14 @@ def control_plane(answer: Answer, missing: Missing) -> Data | None:
             missing(f"control_plane.files.{entry['path']}.certificates", "not_permitted", entry["error"])
         result["files"].append(entry)
     return result
+
+
+def _identity_of(section: Section | None, missing: Missing) -> Data | None:
+    """The controller manager's kubeconfig without its CA, which is the cluster's and told elsewhere."""
+    found = kubeconfig(section, "control_plane.manager_kubeconfig", missing)
+    if found is not None:
+        found["ca"] = None
+    return found
 
 
 def _manager_log(sections: list[Section]) -> list[Data] | None:

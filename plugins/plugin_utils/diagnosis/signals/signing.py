@@ -92,7 +92,7 @@ def _named(flags: Data | None) -> Data:
     certificate, key = specific["kubelet-client"] if any_specific else general
     return {
         "pair_named": bool(certificate and key),
-        "only_others": any_specific and not (certificate or key),
+        "only_others": any_specific and not (certificate or key) and not all(general),
         "both_named": any_specific and all(general),
         "cert_file": certificate,
         "key_file": key,

@@ -125,3 +125,22 @@ def test_what_each_part_of_the_evidence_tells_of() -> None:
         "it is v1.36.4 (the Node still says v1.36.3)",
     ):
         assert part in texts
+
+
+def test_a_pod_that_follows_its_manifest_is_no_change_of_its_own() -> None:
+    started = {
+        "nodes/cp-1/control_plane/manifests/kube-controller-manager/modified": ago(1000),
+        "cluster/control_plane_info/controller_manager/pods/0/started": ago(990),
+        "cluster/control_plane_info/controller_manager/lease/acquired": ago(985),
+    }
+    assert [change["seconds_before"] for change in changes_of({**HANGS, "set": {**GONE, **started}})] == [None, 100]
+    alone = {"cluster/control_plane_info/controller_manager/lease/acquired": ago(985)}
+    texts = [change["text"] for change in changes_of({**HANGS, "set": {**GONE, **alone}})]
+    assert texts[1:] == ["controller manager cp-1_x became leader"]
+
+
+def test_the_last_renewal_of_a_lease_is_when_the_controller_manager_went() -> None:
+    (first, *_others) = changes_of(
+        {**HANGS, "set": {"cluster/control_plane_info/controller_manager/lease/renewed": ago(905)}}
+    )
+    assert (first["kind"], first["seconds_before"]) == ("manifest", 5)
