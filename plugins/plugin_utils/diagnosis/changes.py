@@ -14,7 +14,13 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Cluster, Data, View, dig
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import (
+    Cluster,
+    Data,
+    View,
+    dig,
+    seconds_since,
+)
 
 KINDS = ("ca", "kubelet", "manifest", "node", "rbac", "version")
 
@@ -34,12 +40,14 @@ def node_changes(view: View, signals: Data) -> list[Data]:
     """What changed of one node; in no order."""
     probe = view.probe
     changes = [
+        event(dig(probe, part, "modified"), "kubelet", f"{dig(probe, part, 'path')} changed")
+        for part in ("kubeconfig", "config", "bootstrap_kubeconfig")
+    ]
+    changes += [
         event(signals["kubelet"]["started"], "kubelet", "kubelet started"),
         event(signals["clock"]["boot_time"], "kubelet", "machine booted"),
         event(dig(view.node, "created"), "node", "Node registered"),
     ]
-    for part in ("kubeconfig", "config", "bootstrap_kubeconfig"):
-        changes.append(event(dig(probe, part, "modified"), "kubelet", f"{dig(probe, part, 'path')} changed"))
     running, told = dig(probe, "kubelet", "version"), dig(view.node, "kubelet_version")
     text = f"the kubelet's binary was replaced, it is {running or told}"
     if running and told and running != told:
@@ -110,15 +118,33 @@ def _written(kind: str, record: Data) -> Data:
     return change
 
 
+AFTER_SECONDS = 120
+"""A static pod that starts so soon after its manifest changed started because of it: the manifest is the change."""
+
+
 def _control_plane(cluster: Cluster) -> t.Iterator[Data]:
     info = cluster.control_plane_info
-    for part in ("controller_manager", "api_server"):
-        for pod in dig(info, part, "pods") or ():
-            yield event(pod.get("started"), "manifest", f"pod {pod.get('name')} started")
-    lease = dig(info, "controller_manager", "lease")
-    yield event(dig(lease, "acquired"), "manifest", f"controller manager {dig(lease, 'holder')} became leader")
+    written: dict[str, list[str | None]] = {}
     for host in cluster.control_plane_hosts:
         for name, manifest in (dig(host, "manifests") or {}).items():
-            yield event(dig(manifest, "modified"), "manifest", f"manifest of {name} changed")
+            moment = dig(manifest, "modified")
+            written.setdefault(name, []).append(moment)
+            yield event(moment, "manifest", f"manifest of {name} changed")
         modified = dig(host, "manager_kubeconfig", "modified")
         yield event(modified, "manifest", f"{dig(host, 'manager_kubeconfig', 'path')} changed")
+
+    def follows(moment: str | None, component: str) -> bool:
+        ages = [seconds_since(change, moment) for change in written.get(component, ()) if change and moment]
+        return any(age is not None and 0 <= age <= AFTER_SECONDS for age in ages)
+
+    for part, component in (("controller_manager", "kube-controller-manager"), ("api_server", "kube-apiserver")):
+        for pod in dig(info, part, "pods") or ():
+            if not follows(pod.get("started"), component):
+                yield event(pod.get("started"), "manifest", f"pod {pod.get('name')} started")
+    lease = dig(info, "controller_manager", "lease")
+    if not follows(dig(lease, "acquired"), "kube-controller-manager"):
+        yield event(dig(lease, "acquired"), "manifest", f"controller manager {dig(lease, 'holder')} became leader")
+    silent = seconds_since(dig(lease, "renewed"), dig(info, "collected_at") or "")
+    if silent is not None and silent > 3 * (dig(lease, "duration_seconds") or 15):
+        text = f"controller manager {lease['holder']} renewed its lease for the last time"
+        yield event(lease["renewed"], "manifest", text)

@@ -120,6 +120,4 @@ def _log_events(view: View) -> t.Iterator[Data]:
     for category, counted in (dig(view.probe, "log", "counts") or {}).items():
         first, last = dig(counted, "first"), dig(counted, "last")
         if first:
-            yield event(
-                first, "log", f"{category} ({counted.get('count')} lines)", end=last if last != first else None
-            )
+            yield event(first, "log", f"{category} ({counted.get('count')} lines)", end=last if last != first else None)

@@ -11,7 +11,12 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.protocol import Answer, Section, whole_number
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.values import Data, certificates, epoch, log_moment
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.values import (
+    Data,
+    certificates,
+    epoch,
+    log_moment,
+)
 
 Missing = t.Callable[[str, str, str], None]
 """Records what was not seen: subject, reason, message."""
@@ -287,9 +292,7 @@ def control_plane(answer: Answer, missing: Missing) -> Data | None:
     result: Data = {
         "manifests": {},
         "files": [],
-        "manager_kubeconfig": kubeconfig(
-            answer.first("manager_kubeconfig"), "control_plane.manager_kubeconfig", missing
-        ),
+        "manager_kubeconfig": _identity_of(answer.first("manager_kubeconfig"), missing),
         "manager_log": _manager_log(answer.every("manager_log")),
     }
     for manifest in manifests:
@@ -314,6 +317,14 @@ def control_plane(answer: Answer, missing: Missing) -> Data | None:
             missing(f"control_plane.files.{entry['path']}.certificates", "not_permitted", entry["error"])
         result["files"].append(entry)
     return result
+
+
+def _identity_of(section: Section | None, missing: Missing) -> Data | None:
+    """The controller manager's kubeconfig without its CA, which is the cluster's and told elsewhere."""
+    found = kubeconfig(section, "control_plane.manager_kubeconfig", missing)
+    if found is not None:
+        found["ca"] = None
+    return found
 
 
 def _manager_log(sections: list[Section]) -> list[Data] | None:

@@ -148,7 +148,8 @@ def _block(model: Record, nodes: list[Record], columns: int, besides: bool) -> l
         if node["changes"]:
             change = node["changes"][0]
             when = f"{clock(change['time'], now)} " if change["time"] else ""
-            lines += _field("before", when + change["text"], columns, 1)
+            why = f" ({change['mechanism']})" if change["mechanism"] else ""
+            lines += _field("before", when + change["text"] + why, columns, 1)
         lines += _next(finding, columns)
         lines += _besides(node, now, columns) if besides else []
     if len(nodes) > 1:

@@ -78,7 +78,9 @@ def parser() -> argparse.ArgumentParser:
     manager.add_argument("--expired-for", metavar="DURATION", help="it expired so long ago")
     serving = add("api-certificate", "give the API server a serving certificate of any age", _api_certificate)
     serving.add_argument("--lifetime", default="24h", help="how long it is valid in all (24h)")
-    serving.add_argument("--used", type=float, metavar="PERCENT", help="how much of that is over (put back the first one)")
+    serving.add_argument(
+        "--used", type=float, metavar="PERCENT", help="how much of that is over (put back the first one)"
+    )
     add("faults", "list the faults", lambda _: print(faults.summary(faults.load_all().values())))
     inject = add("inject", "inject a fault and wait for its effect", _inject)
     inject.add_argument("fault")

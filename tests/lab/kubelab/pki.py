@@ -125,7 +125,6 @@ class Authority:
         certificate = builder.sign(self.key, hashes.SHA256())
         return certificate.public_bytes(serialization.Encoding.PEM), key_pem(key)
 
-
     def sign(self, request: x509.CertificateSigningRequest, hours: int = 1) -> bytes:
         """Issue what a request asks for, as a signer of client certificates does. Returns the certificate, PEM."""
         start = now() - BACKDATE

@@ -16,9 +16,19 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Cluster, Data, View, dig, latest
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import (
+    Cluster,
+    Data,
+    View,
+    dig,
+    latest,
+)
 
-NODE, KUBELET_CLIENT_CA, LEAF = "the node's kubeconfig", "the kubelet's clientCAFile", "the issuer of the node's certificate"
+NODE, KUBELET_CLIENT_CA, LEAF = (
+    "the node's kubeconfig",
+    "the kubelet's clientCAFile",
+    "the issuer of the node's certificate",
+)
 CLIENT_CA, CLUSTER_CA, SIGNING_CA = "the API server's client CA", "ConfigMap kube-root-ca.crt", "the signing CA"
 
 
@@ -39,10 +49,10 @@ def ca_signals(view: View, signing: Data, client: Data) -> Data:
     }
     server = next(iter(_certificates(dig(probe, "network", "server_certificates")) or ()), None)
     server_key = dig(server, "authority_key_id")
-    node_newest, root_newest = _newest(node), _newest(root)
+    node_newest, root_newest, odd = _newest(node), _newest(root), odd_ones(places)
     return {
-        "places": [{"place": place, "keys": sorted(keys)} for place, keys in places.items() if keys],
-        "odd": odd_ones(places),
+        "places": [{"place": place, "keys": sorted(places[place] or ())} for place in _odd_first(places, odd)],
+        "odd": odd,
         "leaf_issuer_trusted": _within(places[LEAF], places[CLIENT_CA]),
         "leaf_of_signing_ca": _within(places[LEAF], places[SIGNING_CA]),
         "signing_ca_trusted": _within(places[SIGNING_CA], places[CLIENT_CA]),
@@ -68,7 +78,9 @@ def _clipping(client: Data, signing: Data) -> Data:
     lifetime, wanted = client.get("lifetime_seconds"), signing.get("lifetime_seconds")
     return {
         "clipped_at": ends if clipped else None,
-        "lifetimes_shrink": None if clipped is None or not lifetime or not wanted else clipped and lifetime < wanted / 2,
+        "lifetimes_shrink": None
+        if clipped is None or not lifetime or not wanted
+        else clipped and lifetime < wanted / 2,
         "leaf_is_newer": None if not begins or not signing.get("not_before") else begins >= signing["not_before"],
     }
 
@@ -105,6 +117,10 @@ def odd_ones(places: dict[str, set[str] | None]) -> list[str] | None:
     if sum(1 for _keys_, members in groups if len(members) == largest) > 1:
         return []
     return [place for _keys_, members in groups if len(members) < largest for place in members]
+
+
+def _odd_first(places: dict[str, set[str] | None], odd: list[str] | None) -> list[str]:
+    return sorted((place for place, keys in places.items() if keys), key=lambda place: place not in (odd or ()))
 
 
 def _certificates(found: t.Any) -> list[Data] | None:

@@ -8,12 +8,23 @@
 
 from __future__ import annotations
 
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Cluster, Data, dig, seconds_since
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import (
+    Cluster,
+    Data,
+    dig,
+    seconds_since,
+)
 
 STALE_NODE_SECONDS = 60
 """A node whose lease is older has no kubelet that would tell the API server how its pods are."""
 
-OF_THE_ACCOUNT = ("approver_update_approval", "approver_approve_client", "signer_update_status", "signer_sign_client", "signer_sign_serving")
+OF_THE_ACCOUNT = (
+    "approver_update_approval",
+    "approver_approve_client",
+    "signer_update_status",
+    "signer_sign_client",
+    "signer_sign_serving",
+)
 """Reviews asked for the certificate controller's service account."""
 
 
@@ -124,7 +135,9 @@ def _credentials(cluster: Cluster, now: str) -> Data | None:
     found: list[Data] = []
     for host in cluster.control_plane_hosts:
         kubeconfig = dig(host, "manager_kubeconfig")
-        certificates = dig(kubeconfig, "user", "certificates") or _of_file(host, dig(kubeconfig, "user", "client_certificate"))
+        certificates = dig(kubeconfig, "user", "certificates") or _of_file(
+            host, dig(kubeconfig, "user", "client_certificate")
+        )
         for certificate in certificates[:1]:
             left = seconds_since(certificate.get("not_after"), now)
             if left is not None:

@@ -15,7 +15,12 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Cluster, Data, dig, seconds_since
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import (
+    Cluster,
+    Data,
+    dig,
+    seconds_since,
+)
 
 BACKDATE_SECONDS = 300
 """How far back the signer dates a certificate (``pkg/controller/certificates/signer/signer.go``)."""
@@ -87,7 +92,7 @@ def _named(flags: Data | None) -> Data:
     certificate, key = specific["kubelet-client"] if any_specific else general
     return {
         "pair_named": bool(certificate and key),
-        "only_others": any_specific and not (certificate or key),
+        "only_others": any_specific and not (certificate or key) and not all(general),
         "both_named": any_specific and all(general),
         "cert_file": certificate,
         "key_file": key,
@@ -129,9 +134,7 @@ def _missing_files(entries: list[tuple[str, Data]], named: Data) -> list[str] | 
     if not entries:
         return None
     gone = [named["cert_file"] for _host, entry in entries if entry.get("error") == "does not exist"]
-    gone += [
-        entry.get("key_path") or named["key_file"] for _host, entry in entries if entry.get("key_exists") is False
-    ]
+    gone += [entry.get("key_path") or named["key_file"] for _host, entry in entries if entry.get("key_exists") is False]
     return sorted({path for path in gone if path})
 
 

@@ -108,6 +108,7 @@ def test_all_of_it(run_module: t.Any, cluster: t.Any) -> None:
         "duration_seconds": None,
         "transitions": 3,
     }
+    assert server["pods"] == []
     assert result["controller_manager"]["pods"] == [
         {
             "name": "kube-controller-manager-cp1",
@@ -116,6 +117,7 @@ def test_all_of_it(run_module: t.Any, cluster: t.Any) -> None:
             "ready": True,
             "restarts": 4,
             "started": "2026-11-23T20:00:00Z",
+            "waiting": None,
             "last_termination": None,
             "flags": {"controllers": "*"},
         }
@@ -297,3 +299,26 @@ def test_a_version_that_is_none(run_module: t.Any, cluster: t.Any, body: bytes) 
     assert result["api_server"]["version"] is None
     assert reasons(result) == {"api_server.version": "malformed"}
     assert result["client_ca"] is not None
+
+
+def test_pods_of_the_api_server_and_a_container_that_waits(run_module: t.Any, cluster: t.Any) -> None:
+    api = {
+        "metadata": {"name": "kube-apiserver-cp1", "labels": {"component": "kube-apiserver"}},
+        "spec": {"nodeName": "cp1", "containers": [{"image": "registry/kube-apiserver:v1.36.3", "command": ["--token=x"]}]},
+        "status": {"containerStatuses": [{"ready": True, "restartCount": 1, "state": {"running": {"startedAt": "2026-11-23T20:00:00Z"}}}]},
+    }  # fmt: skip
+    waiting = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}
+    cluster.serve_list(f"{SYSTEM}/pods", [pod(["kube-controller-manager"], ready=False, state=waiting), api])
+    result = run(run_module, cluster)
+    assert result["api_server"]["pods"] == [
+        {
+            "name": "kube-apiserver-cp1",
+            "node": "cp1",
+            "ready": True,
+            "restarts": 1,
+            "started": "2026-11-23T20:00:00Z",
+            "image": "registry/kube-apiserver:v1.36.3",
+        }
+    ]
+    (manager,) = result["controller_manager"]["pods"]
+    assert (manager["ready"], manager["waiting"], manager["started"]) == (False, "CrashLoopBackOff", None)

@@ -26,6 +26,8 @@ IDS = {
     "signer_update_status": ("update", "certificatesigningrequests", "status", None),
     "signer_sign_client": ("sign", "signers", None, "kubernetes.io/kube-apiserver-client-kubelet"),
     "signer_sign_serving": ("sign", "signers", None, "kubernetes.io/kubelet-serving"),
+    "manager_approve_client": ("approve", "signers", None, "kubernetes.io/kube-apiserver-client-kubelet"),
+    "manager_sign_client": ("sign", "signers", None, "kubernetes.io/kube-apiserver-client-kubelet"),
 }
 
 
@@ -106,6 +108,7 @@ def test_what_is_asked(run_module: t.Any, cluster: t.Any) -> None:
             "system:bootstrappers:kubeadm:default-node-token",
             "system:authenticated",
         ],
+        "system:kube-controller-manager": ["system:authenticated"],
         "system:serviceaccount:kube-system:certificate-controller": [
             "system:serviceaccounts",
             "system:serviceaccounts:kube-system",
@@ -128,6 +131,8 @@ def test_a_signer_may_be_allowed_by_its_domain(run_module: t.Any, cluster: t.Any
         "approver_approve_client",
         "signer_sign_client",
         "signer_sign_serving",
+        "manager_approve_client",
+        "manager_sign_client",
     }
 
 

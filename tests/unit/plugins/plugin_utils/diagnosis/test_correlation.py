@@ -22,7 +22,11 @@ from .evidence_builder import NODE, NOW, Data, ago, changed
 
 SIGNING = {"rule": "signing-ca-expired", "stage": "signing"}
 GONE = {
-    "cluster/rbac_info/reviews/node_selfnodeclient": {"allowed": False, "granted_by": [], "user": "system:node:worker-1"}
+    "cluster/rbac_info/reviews/node_selfnodeclient": {
+        "allowed": False,
+        "granted_by": [],
+        "user": "system:node:worker-1",
+    }
 }
 HANGS = {"client_used": 95, "csrs": [{"age": 900}]}
 
@@ -58,7 +62,9 @@ def test_a_role_that_bears_on_another_stage_is_no_mechanism() -> None:
     assert found["mechanism"] is None and "stages" not in found
 
 
-@pytest.mark.parametrize(("age", "listed"), [(0, True), (WINDOW_SECONDS, True), (WINDOW_SECONDS + 1, False), (-1, False)])
+@pytest.mark.parametrize(
+    ("age", "listed"), [(0, True), (WINDOW_SECONDS, True), (WINDOW_SECONDS + 1, False), (-1, False)]
+)
 def test_the_window(age: int, listed: bool) -> None:
     assert bool(ranked([event(ago(age), "ca", "c")], NOW, SIGNING)) is listed
 
@@ -108,8 +114,33 @@ def test_what_each_part_of_the_evidence_tells_of() -> None:
         "cluster/node_info/nodes/0/created": ago(1009),
     }  # fmt: skip
     found = {change["seconds_before"]: change for change in changes_of({**HANGS, "set": told})}
-    expected = dict(zip(range(1001, 1010), "ca rbac ca manifest manifest kubelet version kubelet node".split(), strict=True))
+    expected = dict(
+        zip(range(1001, 1010), "ca rbac ca manifest manifest kubelet version kubelet node".split(), strict=True)
+    )
     assert {seconds + 900: change["kind"] for seconds, change in found.items() if seconds is not None} == expected
     texts = " ".join(str(change["text"]) for change in found.values())
-    for part in ("ClusterRole r changed by kubectl-edit", "it holds 2 certificates", "it is v1.36.4 (the Node still says v1.36.3)"):
+    for part in (
+        "ClusterRole r changed by kubectl-edit",
+        "it holds 2 certificates",
+        "it is v1.36.4 (the Node still says v1.36.3)",
+    ):
         assert part in texts
+
+
+def test_a_pod_that_follows_its_manifest_is_no_change_of_its_own() -> None:
+    started = {
+        "nodes/cp-1/control_plane/manifests/kube-controller-manager/modified": ago(1000),
+        "cluster/control_plane_info/controller_manager/pods/0/started": ago(990),
+        "cluster/control_plane_info/controller_manager/lease/acquired": ago(985),
+    }
+    assert [change["seconds_before"] for change in changes_of({**HANGS, "set": {**GONE, **started}})] == [None, 100]
+    alone = {"cluster/control_plane_info/controller_manager/lease/acquired": ago(985)}
+    texts = [change["text"] for change in changes_of({**HANGS, "set": {**GONE, **alone}})]
+    assert texts[1:] == ["controller manager cp-1_x became leader"]
+
+
+def test_the_last_renewal_of_a_lease_is_when_the_controller_manager_went() -> None:
+    (first, *_others) = changes_of(
+        {**HANGS, "set": {"cluster/control_plane_info/controller_manager/lease/renewed": ago(905)}}
+    )
+    assert (first["kind"], first["seconds_before"]) == ("manifest", 5)

@@ -114,6 +114,7 @@ class Node:
             "KCP_CONFIG": "",
             "KCP_PKI": "",
             "KCP_MANIFESTS": str(self.manifests),
+            "KCP_POD_LOGS": str(root / "pods"),
             "KCP_PROC": str(self.proc),
             "KCP_API_PROBE": "no",
         }

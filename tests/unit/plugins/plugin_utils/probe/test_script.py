@@ -15,6 +15,8 @@ import typing as t
 
 import pytest
 
+from .conftest import b64
+
 if t.TYPE_CHECKING:
     from .conftest import Node
 
@@ -350,9 +352,44 @@ def test_control_plane(node: Node, tools: list[str]) -> None:
     }
     entry = next(entry for entry in control["files"] if entry["path"] == str(ca))
     assert (entry["has_key"], entry["key_matches"], entry["key_path"]) == (True, False, str(key))
+    assert entry["key_exists"] is True
+    assert (control["manager_kubeconfig"], control["manager_log"]) == (None, None)
     key.unlink()
     entry = next(e for e in node.probe(tools)["control_plane"]["files"] if e["path"] == str(ca))
     assert (entry["has_key"], entry["key_matches"]) == (False, None)
+    assert entry["key_exists"] is (False if os.geteuid() == 0 else None)
+
+
+def test_the_controller_managers_certificate_and_last_words(node: Node, tools: list[str]) -> None:
+    leaf = node.authority.issue("system:kube-controller-manager", None, end=-1)
+    manager, log = (
+        node.root / "controller-manager.conf",
+        node.root / "pods/kube-system_kube-controller-manager-cp1_x/kube-controller-manager/3.log",
+    )
+    node.write_kubeconfig(
+        f"client-certificate-data: {b64(leaf.certificate)}\nclient-key-data: {b64(leaf.key)}", manager
+    )
+    (node.manifests / "kube-controller-manager.yaml").write_text(
+        f"spec:\n  containers:\n  - command:\n    - kube-controller-manager\n    - --kubeconfig={manager}\n"
+        "    image: registry.k8s.io/kube-controller-manager:v1.36.3\n"
+    )
+    log.parent.mkdir(parents=True)
+    refused = "error auto signing csr: the signer has expired"
+    log.write_text(
+        "2026-11-23T19:00:00.123456789Z stderr F I1123 19:00:00.1 1 shared_informer.go:1] nothing of interest\n"
+        + "".join(f'2026-11-23T19:0{n}:00.1Z stderr F E1123 19:0{n}:00.1 1 x.go:1] "Sync csr-{n}a failed: {refused}"\n' for n in range(3))
+        + "2026-11-23T19:05:00.1Z stderr F Error: unknown flag: --password=hunter2pw\n"
+    )  # fmt: skip
+    control = node.probe(tools)["control_plane"]
+    (certificate,) = control["manager_kubeconfig"]["user"]["certificates"]
+    assert certificate["common_name"] == "system:kube-controller-manager"
+    assert control["manifests"]["kube-controller-manager"]["image"].endswith(":v1.36.3")
+    assert [(line["time"], line["message"][-len(refused) - 1 : -1]) for line in control["manager_log"][:1]] == [
+        ("2026-11-23T19:02:00Z", refused)
+    ]
+    assert control["manager_log"][1]["message"].startswith("Error: unknown flag") and len(control["manager_log"]) == 2
+    text = str(control)
+    assert "hunter2pw" not in text and "PRIVATE KEY" not in text and b64(leaf.key)[40:80] not in text
 
 
 def test_log_is_counted_by_category_and_capped(node: Node, shell: list[str]) -> None:
