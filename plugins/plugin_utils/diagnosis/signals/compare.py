@@ -19,11 +19,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.s
     PATIENCE_SECONDS,
     SIGNERS,
 )
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.store import (
-    PREFIX,
-    dated_files,
-    leaf_of,
-)
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.store import leaf_of
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import (
     Data,
     View,
@@ -204,7 +200,4 @@ def _loaded_at(view: View) -> str:
 
 
 def _names_disk(view: View, disk: Data) -> bool:
-    return dig(view.probe, "kubeconfig", "user", "client_certificate") == disk["path"]
-
-
-__all__ = ["PREFIX", "STEPS", "comparison_signals", "dated_files"]
+    return bool(dig(view.probe, "kubeconfig", "user", "client_certificate") == disk["path"])
