@@ -54,7 +54,6 @@ def node_signals_of(view: View, shared: Data) -> Data:
     client, serving = client_signals(view), serving_signals(view)
     kubelet = kubelet_signals(view)
     csr, log = csr_signals(view, client, serving), log_signals(view, stored_at(client))
-    certificates = {"client": client, "serving": serving}
     stores = {
         "client": store_signals(view, "client", client["rotated"]["lifetime_seconds"]),
         "serving": store_signals(view, "serving", serving["lifetime_seconds"]),
@@ -74,7 +73,7 @@ def node_signals_of(view: View, shared: Data) -> Data:
         "api_server": api_server_signals(view),
         "csr": csr,
         "storage": {**storage_signals(view), **stores},
-        "comparison": comparison_signals(view, certificates, stores, log),
+        "comparison": comparison_signals(view, stores, log),
         "log": log,
     }
 
