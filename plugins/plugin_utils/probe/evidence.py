@@ -22,11 +22,11 @@ MAX_NOT_SEEN = 64
 
 _KEYS = (
     "root", "hostname", "addresses", "clock", "kubelet", "kubeconfig", "config", "pki", "bootstrap_kubeconfig", "client_ca_file",
-    "control_plane", "log", "serving", "network",
+    "denials", "control_plane", "log", "serving", "network",
 )  # fmt: skip
 _STAGE_OF = {
     "node": "root", "process": "kubelet", "unit": "kubelet", "kubeconfig": "kubeconfig", "config": "config", "pki": "pki", "file": "pki",
-    "bootstrap": "bootstrap_kubeconfig", "client_ca": "client_ca_file", "manifest": "control_plane", "ca_file": "control_plane",
+    "bootstrap": "bootstrap_kubeconfig", "client_ca": "client_ca_file", "denials": "denials", "manifest": "control_plane", "ca_file": "control_plane",
     "manager_kubeconfig": "control_plane", "manager_log": "control_plane",
     "log": "log", "serving": "serving", "network": "network", "address": "network", "proxy": "network",
 }  # fmt: skip
@@ -80,6 +80,9 @@ def build_evidence(answer: Answer, host: str, sent_at: float, answered_at: float
     evidence["config"] = files.config(answer.first("config"), flags, missing)
     evidence["pki"] = files.pki(answer, evidence["root"], missing)
     evidence["client_ca_file"] = files.client_ca(answer.first("client_ca"), missing)
+    evidence["denials"] = None
+    if not any(entry["subject"] == "denials" for entry in not_seen):
+        evidence["denials"] = kubelets.denials(answer.first("denials"))
     evidence["control_plane"] = files.control_plane(answer, missing)
     evidence["log"] = log(answer.first("log"), log_lines, now)
     denied = any(entry["subject"] == "log" for entry in not_seen)

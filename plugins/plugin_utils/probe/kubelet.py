@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.protocol import Answer, Section
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.values import Data, epoch, systemd_time
 
@@ -56,6 +58,17 @@ def kubelet(answer: Answer) -> Data:
         "other_flags": others,
         "unit": None if unit is None else _unit(unit, process),
     }
+
+
+def denials(section: Section | None) -> Data | None:
+    """What SELinux or AppArmor denied the kubelet; the time is that of the audit record, or of the kernel log's line."""
+    if section is None:
+        return None
+    lines = []
+    for line in section.all("line"):
+        stamp = re.search(r"audit\((\d{9,11})\.", line) or re.match(r"(\d{9,11})\.", line)
+        lines.append({"time": epoch(stamp.group(1)) if stamp else None, "message": line})
+    return {"selinux": section.one("enforcing"), "lines": lines}
 
 
 def _started(process: Section, node: Section | None) -> str | None:

@@ -19,11 +19,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.s
     PATIENCE_SECONDS,
     SIGNERS,
 )
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.store import (
-    PREFIX,
-    dated_files,
-    leaf_of,
-)
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.store import leaf_of
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import (
     Data,
     View,
@@ -46,20 +42,23 @@ STEPS = {
 LOAD_SECONDS = 30
 """How long the kubelet may need to use a file: it looks for a rotation every 10 seconds (``pkg/kubelet/certificate/transport.go``)."""
 
+CLOCK_SECONDS = 5
+"""How far the times of a process's start (counted in ticks since the boot) and of a file may be off each other."""
 
-def comparison_signals(view: View, certificates: dict[str, Data], stores: dict[str, Data], log: Data) -> Data:
-    """``{client: …, serving: …}``: ``reference``, ``disk``, ``issued``, ``served``, ``agree``, ``lost_at``, ``lost``, ``lost_evidence``."""
+
+def comparison_signals(view: View, stores: dict[str, Data], log: Data) -> Data:
+    """``{client: …, serving: …}``: ``reference``, ``disk``, ``issued``, ``served``, ``agree``, ``lost_at`` and ``lost``."""
     return {
-        "client": _compare(view, "client", certificates["client"], stores["client"], log),
-        "serving": _compare(view, "serving", certificates["serving"], stores["serving"], log),
+        "client": _compare(view, "client", stores["client"], log),
+        "serving": _compare(view, "serving", stores["serving"], log),
     }
 
 
-def _compare(view: View, subject: str, certificate: Data, store: Data, log: Data) -> Data:
-    disk = _on_disk(view, subject, store)
+def _compare(view: View, subject: str, store: Data, log: Data) -> Data:
+    disk = _on_disk(view, store)
     issued = _issued(view, subject, (disk or {}).get("stored"))
     served = _served(view) if subject == "serving" else _presented(view, disk)
-    reference = _reference(view, subject, disk)
+    reference = _reference(view, subject)
     lost_at = _lost_at(view, subject, disk, issued, served, reference, store, log)
     seen = [place["serial"] for place in (reference, disk, served) if place and place.get("serial")]
     return {
@@ -78,7 +77,7 @@ def _record(certificate: Data, **more: t.Any) -> Data:
     return {**{key: certificate.get(key) for key in keys}, **more}
 
 
-def _on_disk(view: View, subject: str, store: Data) -> Data | None:
+def _on_disk(view: View, store: Data) -> Data | None:
     """What the store's current file holds. None where it could not be looked for, and where there is no such file: other stores."""
     entry = _entry(view, store["current"])
     if entry is None:
@@ -90,7 +89,7 @@ def _entry(view: View, path: str | None) -> Data | None:
     return next((e for e in dig(view.probe, "pki", "files") or () if path and e.get("path") == path), None)
 
 
-def _reference(view: View, subject: str, disk: Data | None) -> Data | None:
+def _reference(view: View, subject: str) -> Data | None:
     user = dig(view.probe, "kubeconfig", "user")
     if subject == "serving" or user is None:
         return None
@@ -176,7 +175,8 @@ def _lost_in_use(view: View, subject: str, disk: Data, served: Data | None, log:
         in_use = view.probe is not None and dig(view.probe, "config", "server_tls_bootstrap") is not False
         if not served or not in_use or not settled or served["serial"] == disk["serial"]:
             return None
-        return "linked-not-loaded" if started and stored and started < stored else "loaded-not-served"
+        late = seconds_since(stored, started) if started else None
+        return "loaded-not-served" if late is not None and late > CLOCK_SECONDS else "linked-not-loaded"
     shown_since = (served or {}).get("time")
     if served and shown_since and stored and (seconds_since(stored, shown_since) or 0) >= LOAD_SECONDS:
         if served["fingerprint_sha256"] != disk["fingerprint_sha256"]:
@@ -192,7 +192,8 @@ def _lost_in_use(view: View, subject: str, disk: Data, served: Data | None, log:
 def _replaced_behind(view: View, disk: Data, started: str | None) -> bool:
     """Whether the file was written while the kubelet ran, and not by it: it says so in its log whenever it takes a new one into use."""
     log, stored = dig(view.probe, "log"), disk["stored"]
-    if not (started and stored and started < stored and dig(log, "counts") is not None and dig(log, "first")):
+    ran = seconds_since(started, stored) if stored else None
+    if ran is None or ran <= CLOCK_SECONDS or dig(log, "counts") is None or not dig(log, "first"):
         return False
     own = any(dig(c, "certificate", "serial") == disk["serial"] for c in view.csrs or ())
     return not own and str(log["first"]) <= stored and _loaded_at(view) < stored and view.csrs is not None
@@ -204,7 +205,4 @@ def _loaded_at(view: View) -> str:
 
 
 def _names_disk(view: View, disk: Data) -> bool:
-    return dig(view.probe, "kubeconfig", "user", "client_certificate") == disk["path"]
-
-
-__all__ = ["PREFIX", "STEPS", "comparison_signals", "dated_files"]
+    return bool(dig(view.probe, "kubeconfig", "user", "client_certificate") == disk["path"])

@@ -93,7 +93,6 @@ def node_signals_of(view: View, shared: Data) -> Data:
     for subject, replay in replay_signals(view, shared, client, serving).items():
         csr[subject]["replay"] = replay
     csr["note"] = NOTE if csr["client"]["total"] == 0 and csr["serving"]["total"] == 0 else None
-    certificates = {"client": client, "serving": serving}
     stores = {
         "client": store_signals(view, "client", client["rotated"]["lifetime_seconds"]),
         "serving": store_signals(view, "serving", serving["lifetime_seconds"]),
@@ -118,7 +117,7 @@ def node_signals_of(view: View, shared: Data) -> Data:
         "control_plane_ending": _ending_first(shared["control_plane_certificates"], client),
         "skew": skew_signals(view),
         "storage": {**storage_signals(view), **stores},
-        "comparison": comparison_signals(view, certificates, stores, log),
+        "comparison": comparison_signals(view, stores, log),
         "log": log,
     }
 

@@ -8,7 +8,14 @@
 
 from __future__ import annotations
 
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Data, View, dig
+import re
+
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import (
+    Data,
+    View,
+    dig,
+    seconds_since,
+)
 
 FULL_BYTES = 64 * 1024
 """Less than this and a new certificate with its key (about 3 KB, in blocks) may not fit any more."""
@@ -19,6 +26,11 @@ SCARCE_OF_SMALL_BYTES, SCARCE_PERCENT = 100 * 1024 * 1024, 5
 
 SCARCE_INODES = 16
 """A rotation takes two inodes (a file and a link)."""
+
+
+RECENT_SECONDS = 20 * 60
+
+_OF_CERTIFICATES = re.compile(r'name="[^"]*(pki\b|kubelet-(client|server)|kubelet\.(crt|key))')
 
 
 def storage_signals(view: View) -> Data:
@@ -51,8 +63,24 @@ def storage_signals(view: View) -> Data:
         if full is None
         else not full and not exhausted and bool(scarce or (counted and inodes < SCARCE_INODES)),
         "immutable": dig(pki, "immutable"),
+        "denials": _denials(view),
+        "selinux": dig(view.probe, "denials", "selinux"),
         "read_only_on_host": dig(filesystem, "read_only_on_host"),
         "unit_protect_system": dig(unit, "protect_system"),
         "unit_read_only_paths": dig(unit, "read_only_paths"),
         "unit_inaccessible_paths": dig(unit, "inaccessible_paths"),
     }
+
+
+def _denials(view: View) -> list[Data] | None:
+    """What SELinux or AppArmor lately denied the kubelet among its certificates; not what they only noted (permissive)."""
+    lines = dig(view.probe, "denials", "lines")
+    if lines is None:
+        return None
+    return [
+        line
+        for line in lines
+        if _OF_CERTIFICATES.search(line["message"])
+        and not re.search(r"permissive=1|apparmor=.ALLOWED", line["message"])
+        and (seconds_since(line.get("time"), view.now) or 0) <= RECENT_SECONDS
+    ]

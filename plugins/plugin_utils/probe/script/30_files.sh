@@ -158,6 +158,23 @@ filesystem() { # FOLDER
   if [ -w "$1" ]; then say fs.access yes; else say fs.access no; fi
 }
 
+# What SELinux or AppArmor denied the kubelet: the newest lines of the audit log, else of the kernel's.
+denials_section() {
+  open denials kubelet
+  enforcing=
+  has getenforce && enforcing=$(bounded 5 getenforce 2>/dev/null </dev/null)
+  say enforcing "$enforcing"
+  wanted='avc: *denied.* comm="kubelet"\|apparmor="DENIED".* comm="kubelet"'
+  audit=${KCP_AUDIT_LOG:-/var/log/audit/audit.log}
+  if [ -r "$audit" ]; then
+    bounded 5 tail -c 524288 "$audit" 2>/dev/null </dev/null | grep "$wanted" | tail -n 3 | cut -c 1-480 | sed 's/^/line /' | say_lines
+  elif has journalctl && [ "$ROOT" = yes ]; then
+    bounded 2 journalctl -q --no-pager -o short-unix -k --since "@$((NOW - 3600))" 2>/dev/null </dev/null | grep "$wanted" | tail -n 3 | cut -c 1-480 | sed 's/^/line /' | say_lines
+  else
+    missing denials not_permitted 'neither the audit log nor the kernel log can be read'
+  fi
+}
+
 mount_of() { # TABLE: the mount that $where lies on
   awk -v where="$where" '
     {

@@ -98,6 +98,7 @@ probe() {
   client_ca=$(flag client-ca-file)
   client_ca=${client_ca:-$(setting 'authentication\.x509\.clientCAFile')}
   [ -n "$client_ca" ] && file_section client_ca "$client_ca" "$client_ca"
+  denials_section
   control_plane_section
   log_section
   serving_section

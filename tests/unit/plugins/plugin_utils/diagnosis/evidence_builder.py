@@ -144,6 +144,7 @@ def _worker() -> Data:
                 "filesystem": {"type": "ext4", "mount_point": "/", "read_only": False, "read_only_on_host": False, "size_bytes": 10**10, "free_bytes": 10**9,
                                "inodes": 10**6, "inodes_free": 10**5}},
         "log": {"source": "journal", "since": ago(86400), "first": ago(86000), "last": ago(10), "lines": 100, "counts": {}, "entries": [], "dropped": 0},
+        "denials": {"selinux": None, "lines": []},
         "network": {"host": "api", "port": 6443, "via_proxy": None, "resolved": ["10.0.0.9"], "resolve_error": None, "connect": "ok",
                     "connect_error": None, "tls": "ok", "tls_error": None, "server_certificates": [server], "server_trusted": True,
                     "server_name_matches": True, "client_certificate_requested": True, "addresses": [], "authentication": {"http_status": 201, "username": f"system:node:{NODE}", "message": None}},

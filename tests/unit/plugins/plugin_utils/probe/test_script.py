@@ -172,6 +172,18 @@ def test_what_the_unit_forbids(node: Node) -> None:
     assert (unit["protect_system"], unit["read_only_paths"], unit["inaccessible_paths"]) == ("full", ["/a", "/b"], [])
 
 
+def test_what_a_security_module_denied(node: Node, tools: list[str]) -> None:
+    log = node.root / "audit.log"
+    node.settings["KCP_AUDIT_LOG"] = str(log)
+    denied = 'type=AVC msg=audit(1700000000.1:7): avc:  denied  { write } for  pid=812 comm="kubelet" name="pki" permissive=0'
+    log.write_text(f"{denied}\n{denied.replace('kubelet', 'sshd')}\ntype=USER\n")
+    node.tool("getenforce", "echo Enforcing")
+    assert node.probe(tools)["denials"] == {
+        "selinux": "Enforcing",
+        "lines": [{"time": "2023-11-14T22:13:20Z", "message": denied}],
+    }
+
+
 def test_a_file_where_a_link_should_be(node: Node) -> None:
     current = node.pki / "kubelet-client-current.pem"
     content = current.read_text()
