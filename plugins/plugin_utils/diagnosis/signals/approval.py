@@ -11,7 +11,9 @@ approver's own checks say of a request that waits or was denied.
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._time import format_time, parse_time
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.approvers import checks
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.approvers.kubelet_rubber_stamp import (
     speaks_v1,
@@ -53,6 +55,7 @@ def approval_cluster_signals(cluster: Cluster, now: str) -> Data:
     """The four subjects that are the same for every node; every value None where it was not seen."""
     csrs, nodes = dig(cluster.csr_info, "csrs"), dig(cluster.node_info, "nodes")
     admission = dig(cluster.control_plane_info, "admission")
+    hour_ago = format_time(parse_time(now) - timedelta(hours=1))
     total, count = None if csrs is None else len(csrs), None if nodes is None else len(nodes)
     return {
         "approvers": _approvers(cluster),
@@ -61,7 +64,7 @@ def approval_cluster_signals(cluster: Cluster, now: str) -> Data:
             "total": total,
             "nodes": count,
             "unfinished": None if csrs is None else sum(1 for csr in csrs if csr.get("state") != "issued"),
-            "pending_last_hour": None if csrs is None else sum(1 for csr in csrs if _waits_since_an_hour(csr, now)),
+            "pending_last_hour": None if csrs is None else _waiting_since(csrs, hour_ago),
             "flood": None if total is None or count is None else total > max(FLOOD_LEAST, FLOOD_PER_NODE * count),
             "oldest": None if csrs is None else earliest(csr.get("created") for csr in csrs),
         },
@@ -72,9 +75,8 @@ def approval_cluster_signals(cluster: Cluster, now: str) -> Data:
     }
 
 
-def _waits_since_an_hour(csr: Data, now: str) -> bool:
-    age = seconds_since(csr.get("created"), now)
-    return csr.get("state") in ("pending", "denied") and age is not None and age <= 3600
+def _waiting_since(csrs: list[Data], moment: str) -> int:
+    return sum(1 for csr in csrs if csr.get("state") in ("pending", "denied") and (csr.get("created") or "") >= moment)
 
 
 def _approvers(cluster: Cluster) -> Data:
