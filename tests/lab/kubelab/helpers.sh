@@ -122,11 +122,13 @@ replace_manifest() {
 # forget_leader NAME: spare the next one the wait until the lease of the one before has run out.
 forget_leader() { kubectl -n kube-system delete lease "$1" --ignore-not-found; }
 
-# change_api_server SED-EXPRESSION...: other flags for the API server; returns once it is ready.
+# change_api_server SED-EXPRESSION...: other flags for the API server; returns once it is ready, and the controller manager, which loses
+# its lead by that, leads again.
 change_api_server() {
     edit_manifest kube-apiserver "$@"
     wait_for component_running kube-apiserver
     wait_for kubectl get --raw /readyz
+    while lease_over 3 2>/dev/null; do sleep 0.5; done
 }
 
 # etcd_alarm BODY: a request to etcd's maintenance/alarm, as etcdctl makes it (the machine has none).
