@@ -141,7 +141,7 @@ CATEGORIES: t.Final[dict[str, Category]] = {
         r"too many requests", "the API server answers 429: it takes no more requests of this kind at present"
     ),
     "etcd_failed": _category(
-        r"etcdserver: (?!mvcc: database space exceeded)|rpc error: code = (unavailable|deadlineexceeded)|etcd cluster is unavailable",
+        r"etcdserver: (?!mvcc: database space exceeded)|etcd cluster is unavailable",
         "the API server cannot read or write etcd",
     ),
     "etcd_full": _category(r"database space exceeded", "etcd is full and takes no more writes"),

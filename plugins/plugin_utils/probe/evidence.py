@@ -14,7 +14,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._time impor
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe import files
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe import kubelet as kubelets
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.log import log
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.network import network, serving
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.network import etcd, network, serving
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.protocol import Answer
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.values import Data
 
@@ -28,7 +28,7 @@ _STAGE_OF = {
     "node": "root", "process": "kubelet", "unit": "kubelet", "kubeconfig": "kubeconfig", "config": "config", "pki": "pki", "file": "pki",
     "bootstrap": "bootstrap_kubeconfig", "client_ca": "client_ca_file", "denials": "denials", "manifest": "control_plane", "ca_file": "control_plane",
     "manager_kubeconfig": "control_plane", "manager_log": "control_plane",
-    "log": "log", "serving": "serving", "network": "network", "address": "network", "proxy": "network",
+    "log": "log", "serving": "serving", "network": "network", "etcd": "network", "address": "network", "proxy": "network",
 }  # fmt: skip
 """Section kind → the key it fills, in the order in which the node is asked (see ``_KEYS``)."""
 
@@ -91,6 +91,8 @@ def build_evidence(answer: Answer, host: str, sent_at: float, answered_at: float
     elif evidence["log"] is not None and evidence["log"]["lines"] is None and not denied:
         missing("log.lines", "timeout", "the log could not be read to the end in time; counts are of the newest lines")
     evidence["serving"] = serving(answer.first("serving"))
+    if evidence["control_plane"] is not None:
+        evidence["control_plane"]["etcd"] = etcd(answer)
     unit = (evidence["kubelet"] or {}).get("unit") or {}
     kubeconfigs = {key: evidence[key] for key in ("kubeconfig", "bootstrap_kubeconfig")}
     evidence["network"] = network(answer, kubeconfigs, unit.get("proxies") or {}, missing)

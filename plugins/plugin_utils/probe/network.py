@@ -172,6 +172,24 @@ def _wants_password(section: Section) -> bool:
     return any("CONNECT failed" in line and "407" in line for line in section.all("trouble"))
 
 
+def etcd(answer: Answer) -> list[Data]:
+    """From a control-plane node to the etcd that its API server is told of, an entry an endpoint."""
+    found = []
+    for section in answer.every("etcd"):
+        connect, error, _tls, _tls_error = connection(section)
+        health, _space, reason = (section.one("health") or "").partition(" ")
+        found.append(
+            {
+                "endpoint": section.name,
+                "connect": connect,
+                "error": error,
+                "healthy": {"true": True, "false": False}.get(health),
+                "reason": reason or None,
+            }
+        )
+    return found
+
+
 def serving(section: Section | None) -> Data | None:
     """What is served on the kubelet's port of this node."""
     if section is None:

@@ -180,20 +180,27 @@ restore_role() {
     rm "$LAB_STATE/role-before.json"
 }
 
-# change_api_server SED-EXPRESSION...: other flags for the API server; returns once it is ready.
+# change_api_server SED-EXPRESSION...: other flags for the API server; returns once it is ready, and the controller manager, which loses
+# its lead by that, leads again.
 change_api_server() {
     edit_manifest kube-apiserver "$@"
     wait_for component_running kube-apiserver
     wait_for kubectl get --raw /readyz
+    while lease_over 3 2>/dev/null; do sleep 0.5; done
 }
 
-# etcd_disarm: forget the alarm of a full etcd, as `etcdctl alarm disarm` does (the machine has no etcdctl).
+# etcd_alarm BODY: a request to etcd's maintenance/alarm, as etcdctl makes it (the machine has none).
+etcd_alarm() {
+    on cp1 sh -c 'cd /etc/kubernetes/pki; printf "POST /v3/maintenance/alarm HTTP/1.1\r\nHost: localhost\r\nContent-Length: %s\r\nConnection: close\r\n\r\n%s" "${#1}" "$1" |
+        timeout 5 openssl s_client -quiet -connect 127.0.0.1:2379 -CAfile etcd/ca.crt \
+            -cert apiserver-etcd-client.crt -key apiserver-etcd-client.key 2>/dev/null' sh "$1"
+}
+
+# etcd_disarm: forget the alarm of a full etcd.
 etcd_disarm() {
-    local body='{"action":"DEACTIVATE","alarm":"NOSPACE","memberID":"0"}'
-    # shellcheck disable=SC2016
-    on cp1 sh -c 'cd /etc/kubernetes/pki; until printf "POST /v3/maintenance/alarm HTTP/1.1\r\nHost: localhost\r\nContent-Length: %s\r\nConnection: close\r\n\r\n%s" "${#1}" "$1" |
-        timeout 5 openssl s_client -quiet -connect 127.0.0.1:2379 -CAfile etcd/ca.crt -cert apiserver-etcd-client.crt -key apiserver-etcd-client.key \
-            2>/dev/null | grep "200 OK"; do sleep 0.5; done' sh "$body" >/dev/null
+    local member
+    member=$(etcd_alarm '{"action":"GET"}' | sed -n 's/.*"memberID":"\([0-9]*\)".*/\1/p')
+    [ -z "$member" ] || etcd_alarm "{\"action\":\"DEACTIVATE\",\"alarm\":\"NOSPACE\",\"memberID\":\"$member\"}" >/dev/null
 }
 
 # stand_in KIND ADDRESS: something else in the API server's place, at an address of its own on the bridge; see stand_in.py.

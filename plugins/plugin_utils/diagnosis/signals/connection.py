@@ -87,7 +87,10 @@ def api_server_signals(view: View) -> Data:
         "failing_checks": [
             check.get("name") for check in dig(info, "api_server", "readyz", "checks") or () if check.get("ok") is False
         ],
-        "etcd_ok": _etcd_ok(dig(info, "api_server", "readyz", "checks")),
+        "etcd_ok": _etcd_ok(view.cluster),
+        "etcd_faulty": _etcd_faulty(view.cluster),
+        "etcd_full": _etcd_full(view.cluster),
+        "etcd_alarms": [entry for entry in _etcd(view.cluster) if _is_full(entry)],
         "servers": known_hosts(view.cluster),
         "bootstrap_tokens": _flag(view.cluster, "enable-bootstrap-token-auth", "false", "true"),
         "node_authorizer": _flag(view.cluster, "authorization-mode", "AlwaysAllow", "Node"),
@@ -176,9 +179,39 @@ def _user_of(message: str | None) -> str | None:
     return found.group(1) if found else None
 
 
-def _etcd_ok(checks: list[Data] | None) -> bool | None:
+def _etcd(cluster: Cluster) -> list[Data]:
+    """What each control-plane node that was asked met at its etcd."""
+    return [entry for host in cluster.control_plane_hosts for entry in dig(host, "etcd") or () if isinstance(entry, dict)]
+
+
+def _etcd_ok(cluster: Cluster) -> bool | None:
+    """By the API server's own check, else whether any control-plane node that was asked can use it (to be full is another matter)."""
+    checks = dig(cluster.control_plane_info, "api_server", "readyz", "checks")
     mine = [check.get("ok") for check in checks or () if isinstance(check, dict) and "etcd" in str(check.get("name"))]
-    return all(mine) if mine else None
+    if mine:
+        return all(mine)
+    asked = _etcd(cluster)
+    return False if asked and len(_etcd_faulty(cluster)) == len(asked) else None
+
+
+def _etcd_faulty(cluster: Cluster) -> list[Data]:
+    """The endpoints that take no connection from the API server's own machine, or say that they are not well."""
+    return [
+        entry
+        for entry in _etcd(cluster)
+        if entry.get("connect") in ("refused", "unreachable", "timeout")
+        or (entry.get("healthy") is False and not _is_full(entry))
+    ]
+
+
+def _etcd_full(cluster: Cluster) -> bool | None:
+    """Whether a member has the alarm NOSPACE: then the whole of etcd takes no writes. ``/readyz`` does not tell."""
+    said = [entry for entry in _etcd(cluster) if entry.get("healthy") is not None]
+    return any(map(_is_full, said)) if said else None
+
+
+def _is_full(entry: Data) -> bool:
+    return "NOSPACE" in str(entry.get("reason"))
 
 
 def _flags(cluster: Cluster) -> Data:

@@ -222,6 +222,29 @@ authenticate() {
 
 ask() { handshake "$ASK_SECONDS" "$@"; }
 
+# etcd_flag NAME: of the API server's manifest; where etcd is and with what to speak to it.
+etcd_flag() { head_of "$manifest" | sed -n "s/^ *- *[\"']\{0,1\}--etcd-$1=\([A-Za-z0-9.:/,_-]*\).*/\1/p" | sed -n 1p; }
+
+# On a control-plane node: the etcd that its API server is told of. Does it take a connection, and what does it say of its health?
+etcd_section() {
+  manifest=$KCP_MANIFESTS
+  manifest=${manifest:-$(setting staticPodPath)}
+  manifest=${manifest:-/etc/kubernetes/manifests}/kube-apiserver.yaml
+  [ -r "$manifest" ] && has openssl || return 0
+  VIA=
+  set -- -CAfile "$(etcd_flag cafile)" -cert "$(etcd_flag certfile)" -key "$(etcd_flag keyfile)"
+  for url in $(etcd_flag servers | tr ',' '\n' | sed -n 1,3p); do
+    endpoint "$url" || continue
+    open etcd "$HOST:$PORT"
+    target "$HOST"
+    shown=$(handshake 3 "$WHERE" "$HOST" -state </dev/null)
+    tell_handshake "$?" "$shown"
+    case $url$shown in https://*'-----BEGIN CERTIFICATE'*) ;; *) continue ;; esac
+    answer=$(printf 'GET /health HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "$HOST" | handshake 4 "$WHERE" "$HOST" -quiet -verify_return_error "$@")
+    printf '%s\n' "$answer" | tr -d '\r\n' | sed -n 's/.*{"health" *: *"\(true\|false\)"\(, *"reason" *: *"\([^"]*\)"\)\{0,1\}.*/\1 \3/p' | sed 's/^/health /' | cut -c 1-200 | say_lines
+  done
+}
+
 serving_section() {
   has openssl || {
     missing serving missing_tool 'the node has no openssl'

@@ -102,6 +102,7 @@ probe() {
   control_plane_section
   log_section
   serving_section
+  etcd_section
   network_section
   say finished "$(date +%s)"
 }

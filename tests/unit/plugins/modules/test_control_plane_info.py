@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import email.utils
 import json
 import time
@@ -47,6 +48,15 @@ def pod(command: list[t.Any], labels: t.Any = None, **status: t.Any) -> dict[str
     }
 
 
+INFO = "/api/v1/namespaces/kube-public/configmaps/cluster-info"
+
+
+def cluster_info(pem: bytes) -> dict[str, t.Any]:
+    ca = base64.b64encode(pem).decode()
+    kubeconfig = f"clusters:\n- cluster:\n    certificate-authority-data: {ca}\n    server: https://api:6443\n  name: ''\n"
+    return {"data": {"kubeconfig": kubeconfig, "jws-kubeconfig-abcdef": "x..y", "jws-kubeconfig-12": "z"}}
+
+
 @pytest.fixture
 def cluster(api_server: t.Any, ca: t.Any) -> t.Any:
     reply = api_server.reply
@@ -56,6 +66,7 @@ def cluster(api_server: t.Any, ca: t.Any) -> t.Any:
         "/livez": reply(200, READY),
         f"{SYSTEM}/configmaps/extension-apiserver-authentication": reply(200, config_map("client-ca-file", ca.pem)),
         "/api/v1/namespaces/kube-public/configmaps/kube-root-ca.crt": reply(200, config_map("ca.crt", ca.pem + ca.pem)),
+        INFO: reply(200, cluster_info(ca.pem)),
         LEASE: reply(
             200, {"spec": {"holderIdentity": "cp1_x", "renewTime": "2026-11-23T20:05:00.1Z", "leaseTransitions": 3}}
         ),
@@ -101,6 +112,8 @@ def test_all_of_it(run_module: t.Any, cluster: t.Any) -> None:
     assert [found["common_name"] for found in result["client_ca"]["certificates"]] == ["kubernetes"]
     assert result["client_ca"]["last_changed"] == "2026-05-05T00:00:00Z"
     assert len(result["cluster_ca"]["certificates"]) == 2
+    assert (result["cluster_info"]["server"], result["cluster_info"]["tokens"]) == ("https://api:6443", ["abcdef"])
+    assert [found["common_name"] for found in result["cluster_info"]["certificates"]] == ["kubernetes"]
     assert result["controller_manager"]["lease"] == {
         "holder": "cp1_x",
         "acquired": None,
@@ -123,6 +136,24 @@ def test_all_of_it(run_module: t.Any, cluster: t.Any) -> None:
         }
     ]
     assert result["last_issued"] == {}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (404, {"message": "no"}, {}),
+        (403, {"message": "no"}, {"cluster_info": "forbidden"}),
+        (200, {"data": {"kubeconfig": "server: [no"}}, {}),
+        (200, {"data": None}, {}),
+    ],
+)
+def test_cluster_info_that_tells_nothing(
+    run_module: t.Any, cluster: t.Any, status: int, body: t.Any, expected: dict[str, str]
+) -> None:
+    cluster.routes[INFO] = cluster.reply(status, body)
+    result = run(run_module, cluster)
+    assert reasons(result) == expected
+    assert result["cluster_info"] in (None, {"server": None, "certificates": [], "tokens": []})
 
 
 def test_not_ready_is_read_though_it_is_http_500(run_module: t.Any, cluster: t.Any) -> None:

@@ -10,7 +10,9 @@ import contextlib
 import http.server
 import json
 import pathlib
+import select
 import shutil
+import socket
 import ssl
 import threading
 import typing as t
@@ -50,6 +52,11 @@ def _api_server(
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
+
+        def do_GET(self) -> None:  # as etcd's /health
+            self.send_response(503)
+            self.end_headers()
+            self.wfile.write(b'{"health":"false","reason":"ALARM NOSPACE"}')
 
         def log_message(self, *_arguments: t.Any) -> None:
             pass
@@ -148,6 +155,156 @@ def test_a_name_that_does_not_resolve(node: Node, tools: list[str]) -> None:
     assert network["resolved"] == []
     assert network["resolve_error"]
     assert network["connect"] in ("error", "timeout")
+
+
+class _Proxy(http.server.BaseHTTPRequestHandler):
+    """An HTTP proxy that lets requests pass, or answers each with ``refuse``."""
+
+    refuse = 0
+
+    def do_CONNECT(self) -> None:
+        if self.refuse:
+            self.send_error(self.refuse)
+            return
+        host, _colon, port = self.path.rpartition(":")
+        with socket.create_connection((host, int(port)), 5) as far:
+            self.send_response(200)
+            self.end_headers()
+            sides = {self.connection: far, far: self.connection}
+            while ready := select.select(list(sides), [], [], 5)[0]:
+                for side in ready:
+                    part = side.recv(65536)
+                    if not part:
+                        return
+                    sides[side].sendall(part)
+
+    def log_message(self, *_arguments: t.Any) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def _proxy(refuse: int = 0) -> t.Iterator[int]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Proxy", (_Proxy,), {"refuse": refuse}))
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _proxied(node: Node, proxy: str) -> None:
+    """A kubelet with that proxy in its environment, and a kubeconfig that calls the server by a name that no exception covers."""
+    node.server = node.server.replace("127.0.0.1", "api.test")
+    node.tool("getent", "echo 127.0.0.1 STREAM api.test")
+    current = node.pki / "kubelet-client-current.pem"
+    node.write_kubeconfig(f"client-certificate: {current}\nclient-key: {current}")
+    node.run_kubelet(f"--kubeconfig={node.kubeconfig}", f"--cert-dir={node.pki}", environment=[f"HTTPS_PROXY={proxy}"])
+    node.tool("systemctl", "echo Id=kubelet.service; echo LoadState=loaded; echo ActiveState=active")
+
+
+@_OPENSSL
+def test_the_way_through_a_proxy_is_the_one_that_is_told(node: Node, tools: list[str], authority: Authority) -> None:
+    pair = authority.issue("kube-apiserver", address="127.0.0.1")
+    with _api_server(node.root, pair, authority) as (port, _asked), _proxy() as proxy:
+        _toward(node, port)
+        node.server = f"https://127.0.0.1:{port}"
+        node.run_kubelet(f"--kubeconfig={node.kubeconfig}", f"--cert-dir={node.pki}")
+        current = node.pki / "kubelet-client-current.pem"
+        node.write_kubeconfig(f"client-certificate: {current}\nclient-key: {current}")
+        text = node.kubeconfig.read_text()
+        node.kubeconfig.write_text(text.replace("    server:", f"    proxy-url: http://u:p@127.0.0.1:{proxy}\n    server:"))
+        evidence = node.probe(tools)
+    network = evidence["network"]
+    assert network["via_proxy"] == f"http://127.0.0.1:{proxy}"
+    assert (network["connect"], network["tls"], network["direct"]) == ("ok", "ok", "ok")
+    assert network["server_trusted"] is True
+    assert network["client_certificate_requested"] is True
+    assert network["authentication"]["username"] == "system:node:worker-7"
+
+
+@_OPENSSL
+@pytest.mark.parametrize(("status", "connect"), [(403, "error"), (407, None)])
+def test_a_proxy_that_refuses(node: Node, tools: list[str], status: int, connect: str | None) -> None:
+    with _proxy(status) as proxy:
+        _toward(node, 1)
+        _proxied(node, f"http://127.0.0.1:{proxy}")
+        evidence = node.probe(tools)
+    network = evidence["network"]
+    assert (network["via_proxy"], network["connect"]) == (f"http://127.0.0.1:{proxy}", connect)
+    missing = {entry["subject"]: entry["reason"] for entry in evidence["not_seen"]}
+    assert (missing.get("network.connect") == "unauthorized") is (status == 407)
+
+
+@_OPENSSL
+def test_nobody_listens_at_the_proxy(node: Node, tools: list[str]) -> None:
+    _toward(node, 1)
+    _proxied(node, "127.0.0.1:1")
+    network = node.probe(tools)["network"]
+    assert (network["connect"], network["direct"], network["tls"]) == ("refused", "error", None)
+
+
+@_OPENSSL
+def test_each_of_several_addresses(node: Node, tools: list[str], authority: Authority) -> None:
+    with _api_server(node.root, authority.issue("kube-apiserver", address="127.0.0.1"), authority) as (port, _asked):
+        _toward(node, port)
+        node.server = f"https://api.test:{port}"
+        current = node.pki / "kubelet-client-current.pem"
+        node.write_kubeconfig(f"client-certificate: {current}\nclient-key: {current}")
+        text = node.kubeconfig.read_text()
+        node.kubeconfig.write_text(text.replace("    server:", "    tls-server-name: 127.0.0.1\n    server:"))
+        node.tool("getent", "printf '127.0.0.1 STREAM api.test\\n127.0.0.9 STREAM\\n127.0.0.1 DGRAM\\n'")
+        network = node.probe(tools)["network"]
+    assert network["resolved"] == ["127.0.0.1", "127.0.0.9"]
+    well, other = network["addresses"]
+    assert (well["connect"], well["tls"], well["server_trusted"], well["http_status"]) == ("ok", "ok", True, 201)
+    assert (other["address"], other["connect"], other["tls"], other["http_status"]) == ("127.0.0.9", "refused", None, None)
+
+
+@_OPENSSL
+def test_a_server_that_says_nothing(node: Node, tools: list[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        _toward(node, listener.getsockname()[1])
+        network = node.probe(tools)["network"]
+    assert (network["connect"], network["tls"], network["authentication"]) == ("ok", "timeout", None)
+
+
+@_OPENSSL
+def test_before_there_is_a_kubeconfig_the_bootstrap_one_counts(node: Node, tools: list[str], authority: Authority) -> None:
+    with _api_server(node.root, authority.issue("kube-apiserver", address="127.0.0.1"), authority) as (port, _asked):
+        _toward(node, port)
+        bootstrap = node.root / "bootstrap.conf"
+        node.write_kubeconfig("token: abcdef.0123456789abcdef", bootstrap)
+        node.kubeconfig.unlink()
+        node.run_kubelet(
+            f"--kubeconfig={node.kubeconfig}", f"--bootstrap-kubeconfig={bootstrap}", f"--cert-dir={node.pki}"
+        )
+        network = node.probe(tools)["network"]
+    assert (network["source"], network["connect"], network["server_trusted"]) == ("bootstrap_kubeconfig", "ok", True)
+    assert network["authentication"] is None
+
+
+@_OPENSSL
+def test_etcd_of_a_control_plane_node(node: Node, tools: list[str], authority: Authority) -> None:
+    with _api_server(node.root, authority.issue("etcd", address="127.0.0.1"), authority) as (port, _asked):
+        (node.root / "etcd.crt").write_text(node.leaf.certificate)
+        (node.root / "etcd.key").write_text(node.leaf.key)
+        flags = {"cafile": "ca.crt", "certfile": "etcd.crt", "keyfile": "etcd.key"}
+        lines = [f"    - --etcd-{name}={node.root}/{file}" for name, file in flags.items()]
+        lines.append(f"    - --etcd-servers=https://127.0.0.1:{port},https://127.0.0.1:1")
+        (node.manifests / "kube-apiserver.yaml").write_text("\n".join(["spec:", *lines, "    - --v=2", ""]))
+        etcd = node.probe(tools)["control_plane"]["etcd"]
+    assert etcd[0] == {
+        "endpoint": f"127.0.0.1:{port}",
+        "connect": "ok",
+        "error": None,
+        "healthy": False,
+        "reason": "ALARM NOSPACE",
+    }
+    assert (etcd[1]["endpoint"], etcd[1]["connect"], etcd[1]["healthy"]) == ("127.0.0.1:1", "refused", None)
 
 
 _3X = (
