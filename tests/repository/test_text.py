@@ -14,7 +14,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CODE = (".py", ".sh")
-MACHINE_PATH = re.compile(r"(?<![\w.~$}-])/(work|root/|home/\w|tmp/(dev|coll|w)\b)")
+MACHINE_PATH = re.compile(r"(?<![\w.~$}-])/(work|root/|home/(?!kubernetes/)\w|tmp/(dev|coll|w)\b)")
 REGISTRY = re.compile(
     r"\b(pypi\.org|pythonhosted\.org|proxy\.golang\.org|registry\.npmjs\.org|deb\.debian\.org|galaxy\.ansible\.com)\b"
 )

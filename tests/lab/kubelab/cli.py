@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     age.add_argument("--no-restart", action="store_true", help="leave the kubelet alone")
     lay_out = add("lay-out", "make a node one of another distribution, with a client certificate of any age", _lay_out)
     lay_out.add_argument("node")
-    lay_out.add_argument("distribution", help="k3s, rke2 or microk8s")
+    lay_out.add_argument("distribution", help="k3s, rke2, microk8s or eks")
     lay_out.add_argument("--lifetime", default="24h", help="how long the certificate is valid in all (24h)")
     lay_out.add_argument("--used", type=float, default=10, metavar="PERCENT", help="how much of that is over (10)")
     lay_out.add_argument("--expired-for", metavar="DURATION", help="it expired so long ago")

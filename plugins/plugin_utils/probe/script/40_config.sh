@@ -6,7 +6,37 @@
 # shellcheck disable=SC2016
 #
 # kubeconfig and KubeletConfiguration, read by their indentation: known keys only, embedded data never as it stands.
-# Flow style and JSON (but for a KubeletConfiguration with one key a line), anchors and tabs are said to be unsupported.
+# A kubeconfig in JSON is unfolded before. Flow style and JSON elsewhere (but for a KubeletConfiguration with one key a line), anchors and
+# tabs are said to be unsupported.
+
+# A file that is one JSON object → YAML, one key a line; any other as it is.
+UNFOLD_AWK='
+{ text = text $0 "\n" }
+function skip() { while (at <= size && substr(text, at, 1) ~ /[ \t\r\n,:]/) at++; return substr(text, at, 1) }
+function scalar(   rest, end, more) {
+  if (substr(text, at, 1) != "\"") { rest = substr(text, at, 64); match(rest, /^[^], \t\r\n}]*/); at += RLENGTH ? RLENGTH : 1; return substr(rest, 1, RLENGTH) }
+  rest = substr(text, at + 1); end = 0
+  do { more = index(substr(rest, end + 1), "\""); if (!more) { at = size + 1; return "" } end += more } while (substr(rest, end - 1, 1) == "\\")
+  at += end + 1; rest = substr(rest, 1, end - 1)
+  gsub(/\\u003d/, "=", rest); gsub(/\\\//, "/", rest); gsub(/\\n/, "", rest)
+  return "\"" rest "\""
+}
+function value(indent, name,   kind) {
+  kind = skip()
+  if (kind == "{" || kind == "[") { print indent name; at++; if (depth++ < 20) inside(indent "  ", kind == "{"); depth-- }
+  else print indent name " " scalar()
+}
+function inside(indent, mapping,   name) {
+  while ((name = skip()) != "" && name !~ /[]}]/ && lines++ < 2000) {
+    if (mapping) { name = scalar(); value(indent, name ":") } else value(indent, "-")
+  }
+  at++
+}
+END {
+  size = length(text); at = 1
+  if (skip() != "{") { printf "%s", text; exit }
+  at++; inside("", 1)
+}'
 
 # Prints "name value" lines. ca_data and certificate_data are for the caller only. With -v want=KEY it prints that value of the user
 # and nothing else.
@@ -87,7 +117,7 @@ END {
 }'
 
 read_kubeconfig() { # FILE: its fields
-  head_of "$1" | tr -d '\000' | awk -v want= "$KUBECONFIG_AWK"
+  head_of "$1" | tr -d '\000' | awk "$UNFOLD_AWK" | awk -v want= "$KUBECONFIG_AWK"
 }
 
 kubeconfig_section() { # KIND FILE; leaves the fields in FIELDS

@@ -80,7 +80,7 @@ certificate_pem() {
 
 key_pem() {
   if [ -n "$(field key_data "$KUBE")" ]; then
-    head_of "$KUBECONFIG_FILE" | awk -v want=client-key-data "$KUBECONFIG_AWK" | decode
+    head_of "$KUBECONFIG_FILE" | awk "$UNFOLD_AWK" | awk -v want=client-key-data "$KUBECONFIG_AWK" | decode
   else
     cat "$KUBECONFIG_KEY" 2>/dev/null
   fi

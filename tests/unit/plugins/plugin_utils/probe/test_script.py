@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import shutil
@@ -264,7 +265,6 @@ def test_data_over_several_lines(node: Node, tools: list[str], folded: str) -> N
 @pytest.mark.parametrize(
     "text",
     [
-        '{"apiVersion":"v1","users":[{"name":"a","user":{"token":"abcdef.0123456789abcdef"}}]}',
         "apiVersion: v1\nusers: [{name: a, user: {token: abcdef.0123456789abcdef}}]\ncurrent-context: x\n",
         "apiVersion: v1\nusers:\n- name: a\n  user: &u\n    token: abcdef.0123456789abcdef\n",
         "apiVersion: v1\nusers:\n\t- name: a\n",
@@ -277,6 +277,41 @@ def test_forms_that_are_not_read_are_said(node: Node, tools: list[str], text: st
     assert {"kubeconfig.user": "unsupported"}.items() <= {
         e["subject"]: e["reason"] for e in evidence["not_seen"]
     }.items()
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_kubeconfig_as_json(node: Node, shell: list[str], indent: int | None) -> None:
+    from .conftest import b64
+
+    user = {"client-certificate-data": b64(node.leaf.certificate), "client-key-data": b64(node.leaf.key)}
+    cluster = {"server": "https://127.0.0.1:1", "certificate-authority-data": b64(node.authority.pair.certificate)}
+    text = json.dumps(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "preferences": {},
+            "clusters": [{"name": "other", "cluster": {}}, {"name": "c", "cluster": cluster}],
+            "users": [{"user": {"token": "abcdef.0123456789abcdef"}, "name": "other"}, {"name": "u", "user": user}],
+            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u", "namespace": 'a "b", {c}'}}],
+            "current-context": "x",
+        },
+        indent=indent,
+    )
+    node.kubeconfig.write_text(text.replace("=", "\\u003d").replace("/", "\\/"))
+    evidence = node.probe(shell)
+    kubeconfig = evidence["kubeconfig"]
+    assert (kubeconfig["error"], kubeconfig["context"], kubeconfig["server"]) == (None, "x", "https://127.0.0.1:1")
+    assert kubeconfig["ca"]["certificates"][0]["common_name"] == "kubernetes"
+    assert kubeconfig["user"]["kind"] == "client_certificate_data"
+    assert [c["common_name"] for c in kubeconfig["user"]["certificates"]] == ["system:node:worker-7"]
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "{]", '{"users": [', '{"a": "' + "x" * 5000, "{" * 3000, '{"a":{"b":}}', "[]", '{"a" "b" : : c}']
+)
+def test_broken_json_ends(node: Node, tools: list[str], text: str) -> None:
+    node.kubeconfig.write_text(text)
+    assert node.probe(tools)["kubeconfig"]["server"] is None
 
 
 def test_configuration_as_json_and_its_drop_ins(node: Node, tools: list[str]) -> None:
