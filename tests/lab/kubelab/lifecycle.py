@@ -169,13 +169,13 @@ def _made(directory: pathlib.Path) -> pathlib.Path:
 
 
 @contextlib.contextmanager
-def lab() -> t.Iterator[pathlib.Path]:
-    """The state folder of the lab that runs; where none does, one is started, and ended again."""
+def lab(workers: int = 3, signing_duration: str = "1h") -> t.Iterator[pathlib.Path]:
+    """The state folder of the lab that runs; where none does, one is started as given, and ended again."""
     build.check_host()
     state = settings.state_root()
     started_here = running.find_init(state) is None
     if started_here:
-        up(3, "1h")
+        up(workers, signing_duration)
     try:
         yield state
     finally:
