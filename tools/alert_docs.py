@@ -2,18 +2,32 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Writes what follows from the alerts' rules: the Prometheus operator's manifest. ``--check`` only says whether it is up to date."""
+"""Writes what follows from the alerts' rules and from the recording of them in the lab. ``--check`` only says what is out of date.
+
+The Prometheus operator's manifest, the figure of docs/alerts.md, and the table between the two comments in it.
+"""
 
 from __future__ import annotations
 
+import pathlib
+import re
 import sys
 import typing as t
 
 import yaml
 from common import ROOT
 
+sys.path.insert(0, str(ROOT / "tests"))
+
+import alert_figure  # noqa: E402
+from alerts.recording import Recording  # noqa: E402
+
 RULES = ROOT / "docs/manifests/alerts.rules.yml"
 MANIFEST = ROOT / "docs/manifests/alerts.yml"
+RECORDING = ROOT / "tests/alerts/recorded/rotation-failure.json"
+FIGURE = ROOT / "docs/alerts.svg"
+PAGE = ROOT / "docs/alerts.md"
+TABLE = re.compile(r"(?<=<!-- table: written by `make docs` -->\n\n).*?(?=\n<!-- end of table -->)", re.DOTALL)
 HEAD = """---
 # alerts.rules.yml as the Prometheus operator takes it; written by `make docs`.
 #   kubectl apply -n monitoring -f alerts.yml
@@ -52,15 +66,30 @@ def manifest() -> str:
     return HEAD + yaml.dump(document, Dumper=Dumper, sort_keys=False, width=120)
 
 
+def wanted() -> dict[pathlib.Path, str]:
+    """What each file has to contain."""
+    recording = Recording.load(RECORDING)
+    table = alert_figure.table(recording)
+    return {
+        MANIFEST: manifest(),
+        FIGURE: alert_figure.figure(recording),
+        PAGE: TABLE.sub(lambda _match: table, PAGE.read_text(encoding="utf-8")),
+    }
+
+
 def main() -> int:
     """Gives the exit status."""
-    wanted = manifest()
-    if "--check" not in sys.argv:
-        MANIFEST.write_text(wanted, encoding="utf-8")
-    elif not MANIFEST.is_file() or MANIFEST.read_text(encoding="utf-8") != wanted:
-        print(f"{MANIFEST.relative_to(ROOT)} is not what `make docs` writes")
-        return 1
-    return 0
+    stale = [
+        (path, content)
+        for path, content in wanted().items()
+        if not path.is_file() or path.read_text(encoding="utf-8") != content
+    ]
+    for path, content in stale:
+        if "--check" in sys.argv:
+            print(f"{path.relative_to(ROOT)} is not what `make docs` writes")
+        else:
+            path.write_text(content, encoding="utf-8")
+    return int(bool(stale) and "--check" in sys.argv)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ class Test:
 
     series: dict[str, str]
     interval: int
+    rules: tuple[pathlib.Path, ...] = (OURS, MIXIN)
     checks: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
 
     def expect(self, expression: str, at: float, *samples: tuple[str, float]) -> None:
@@ -53,7 +54,7 @@ class Test:
     def run(self, folder: pathlib.Path) -> None:
         """Have promtool judge; ``AssertionError`` with what it printed."""
         document = {
-            "rule_files": [str(OURS), str(MIXIN)],
+            "rule_files": [str(path) for path in self.rules],
             "evaluation_interval": f"{self.interval}s",
             "tests": [
                 {

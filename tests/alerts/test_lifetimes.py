@@ -11,7 +11,7 @@ import typing as t
 
 import pytest
 
-from .promtool import CLIENT_TTL, SERVING_TTL, Test, alert, kubelet
+from .promtool import CLIENT_TTL, OURS, SERVING_TTL, Test, alert, kubelet
 
 HOUR = 3600
 DAY = 24 * HOUR
@@ -58,7 +58,7 @@ def test_silent_while_kubelets_rotate(life: Life, tmp_path: pathlib.Path) -> Non
     end = life.lifetime * 2.2
     down = life.samples(min(life.lifetime * 0.03, 4 * HOUR))
     shares = {"early": [0.7] * 4, "late": [0.88] * 3, "latest": [0.9] * 3, "first-seen-late": [0.9] * 3}
-    test = Test({}, life.interval)
+    test = Test({}, life.interval, rules=(OURS,))
     for node, used in shares.items():
         for metric in (CLIENT_TTL, SERVING_TTL):
             test.series[kubelet(metric, node)] = life.rotations(*used)
@@ -82,15 +82,15 @@ def test_silent_while_kubelets_rotate(life: Life, tmp_path: pathlib.Path) -> Non
 
 def test_overdue_then_expired_and_neither_clears(life: Life, tmp_path: pathlib.Path) -> None:
     """One kubelet is scraped all the time, the other is not from the moment on at which its certificate expires."""
-    before = life.lifetime * 0.8 - BACKDATED
-    failing = f"{life.rotations(0.8)} {life.falling(BACKDATED / life.lifetime, 1)}"
-    after = life.samples(life.lifetime * 0.5)
+    before = life.lifetime * 0.1
+    failing = f"{life.falling(0.7, 0.8)} {life.falling(BACKDATED / life.lifetime, 1)}"
+    after = life.samples(life.lifetime * 0.3)
     up = life.samples(before + life.lifetime - BACKDATED)
-    test = Test({}, life.interval)
+    test = Test({}, life.interval, rules=(OURS,))
     for metric in (CLIENT_TTL, SERVING_TTL):
-        test.series[kubelet(metric, "scraped")] = f"{failing} Inf+0x{after} {life.rotations(0.5)}"
+        test.series[kubelet(metric, "scraped")] = f"{failing} Inf+0x{after}"
         test.series[kubelet(metric, "lost")] = f"{failing} stale _x{after}"
-    test.series[kubelet("up", "scraped")] = f"1+0x{up + 2 * after}"
+    test.series[kubelet("up", "scraped")] = f"1+0x{up + after}"
     test.series[kubelet("up", "lost")] = f"1+0x{up} 0+0x{after}"
 
     def both(name: str, severity: str) -> list[str]:
@@ -107,22 +107,22 @@ def test_overdue_then_expired_and_neither_clears(life: Life, tmp_path: pathlib.P
     test.firing(at(0.92 - margin))
     test.firing(at(0.92 + margin), *warning)
     test.firing(at(0.97 + margin), *warning, *critical)
-    for used in (1 + margin, 1.2, 1.45):
+    for used in (1 + margin, 1.1, 1.25):
         test.firing(at(used), *warning, *critical, *expired)
     test.run(tmp_path)
 
 
 def test_a_new_certificate_ends_it(life: Life, tmp_path: pathlib.Path) -> None:
-    expired = f"{life.rotations(0.8, 1)} Inf+0x{life.samples(life.lifetime * 0.1)}"
-    test = Test({}, life.interval)
-    test.series[kubelet(CLIENT_TTL, "mended")] = f"{expired} {life.rotations(0.85, 0.5)}"
+    expired = f"{life.falling(0.7, 1)} Inf+0x{life.samples(life.lifetime * 0.1)}"
+    test = Test({}, life.interval, rules=(OURS,))
+    test.series[kubelet(CLIENT_TTL, "mended")] = f"{expired} {life.rotations(0.85)}"
     test.series[kubelet(CLIENT_TTL, "removed")] = f"{expired} stale"
-    ends = life.lifetime * 1.9 - 2 * BACKDATED
-    test.series[kubelet("up", "mended")] = life.up(life.lifetime * 4)
+    ends = life.lifetime * 0.4
+    test.series[kubelet("up", "mended")] = life.up(life.lifetime)
     test.series[kubelet("up", "removed")] = f"1+0x{life.samples(ends)} stale"
     moment = life.samples(ends) * life.interval
     failing = [(OVERDUE, "critical"), (OVERDUE, "warning"), (EXPIRED, "critical")]
     test.firing(moment - 3 * life.interval, *(alert(*kind, node) for kind in failing for node in ("mended", "removed")))
-    for later in (3 * life.interval, life.lifetime // 2, life.lifetime):
+    for later in (3 * life.interval, life.lifetime // 2):
         test.firing(moment + later)
     test.run(tmp_path)

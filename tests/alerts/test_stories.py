@@ -134,7 +134,7 @@ def test_a_pending_request_fires_through_the_kubelets_retries(tmp_path: pathlib.
     test.series[WAITING % "a"] = "0x20 " + "1x29 0x0 " * 6
     test.series[WAITING % "b"] = "0x250"
     test.series[CREATED % "a"] = "7x20 " + " ".join(f"{8 + count}x30" for count in range(6))
-    labels = '{alertname="%s",severity="warning"}' % PENDING
+    labels = f'{{alertname="{PENDING}",severity="warning"}}'
     test.firing(12 * MINUTE, names=PENDING)
     for moment in (15 * MINUTE, 20 * MINUTE, 27 * MINUTE, 42 * MINUTE, 80 * MINUTE):
         test.firing(moment, labels, names=PENDING)
