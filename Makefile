@@ -7,7 +7,7 @@
 PYTHON = $$(sh tools/find-python --best)
 export KUBECONFIG INVENTORY ARGS FAULT
 
-.PHONY: help diagnose check test docs format lab lab-up lab-down lab-diagnose lab-test record clean
+.PHONY: help diagnose check test docs format lab lab-up lab-down lab-diagnose lab-test lab-alerts record clean
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -22,7 +22,7 @@ check: ## the quick tests: lint, types, documentation, unit tests (under 3 minut
 test: ## all tests: check, ansible-test, all versions of ansible-core, the lab's matrix (root; under 40 minutes)
 	@python=$(PYTHON) && $$python tools/run.py test
 
-docs: ## write docs/rules from the rules
+docs: ## write docs/rules from the rules, and what follows from the alerts
 	@python=$(PYTHON) && $$python tools/run.py docs
 
 format: ## format the Python code
@@ -42,6 +42,9 @@ lab: ## the lab's own command line: ARGS='inject csr-denied --node node3', ARGS=
 
 lab-test: ## the lab's matrix alone (FAULT='name …' for some)
 	@python=$(PYTHON) && $$python tools/run.py lab-test
+
+lab-alerts: ## the alerts and the mixin's on a real rotation failure, scraped by Prometheus (root; 17 minutes)
+	@python=$(PYTHON) && $$python tools/run.py lab-alerts
 
 record: ## keep what the last lab-test collected as tests/fixtures
 	@python=$(PYTHON) && $$python tools/record.py

@@ -17,6 +17,7 @@ import tempfile
 
 import ansible_test
 import collection_build
+import prometheus
 from common import (
     BUILD,
     CACHE,
@@ -60,7 +61,8 @@ def _mypy(log: Log) -> Result:
     cache = f"--cache-dir={CACHE / 'mypy'}"
     os.environ["MYPYPATH"] = str(live_collections())
     first = _tool(log, "mypy", cache, "--config-file", "pyproject.toml", str(inside / "plugins"))
-    os.environ["MYPYPATH"] = os.pathsep.join([str(live_collections()), str(ROOT / "tools"), str(ROOT / "tests/lab")])
+    beside = (live_collections(), ROOT / "tools", ROOT / "tests", ROOT / "tests/lab")
+    os.environ["MYPYPATH"] = os.pathsep.join(map(str, beside))
     second = _tool(
         log,
         "mypy",
@@ -167,6 +169,30 @@ def _lab(log: Log) -> Result:
     return Result(passed=passed, failed=max(len(cases) - passed, int(status != 0)))
 
 
+def _alerts(log: Log) -> Result:
+    """The alerts' rules, by promtool, beside the mixin's; also on what Prometheus saw in the lab."""
+    promtool = prometheus.program("promtool", log)
+    if promtool is None:
+        return Result(skipped="there is no promtool, and no apt-get to fetch it")
+    os.environ["PROMTOOL"] = str(promtool)
+    return _pytest(log, "tests/alerts")
+
+
+def _lab_alerts(log: Log) -> Result:
+    """A real rotation failure in the lab, scraped by a Prometheus with both sets of rules (``tests/lab/alerts.py``)."""
+    if os.geteuid() != 0:
+        return Result(skipped="the lab needs root")
+    program = prometheus.program("prometheus", log)
+    if program is None:
+        return Result(skipped="there is no prometheus, and no apt-get to fetch it")
+    folder = developer_venv()
+    recorded = BUILD / "lab-alerts.json"
+    recorded.unlink(missing_ok=True)
+    command = [folder / "bin/python", ROOT / "tests/lab/alerts.py", "--prometheus", program, "--output", recorded]
+    status = log.run(command, ansible_environment(folder, live_collections()))[0]
+    return Result() if status == 0 and recorded.exists() else Result(passed=0, failed=1)
+
+
 def _browser(log: Log) -> Result:
     """The HTML report in a headless Chromium, from Debian's package."""
     if not shutil.which("chromium"):
@@ -203,6 +229,8 @@ def check_parts() -> list[Part]:
         Part("changelog", lambda log: _tool(log, "antsibull-changelog", "lint")),
         Part("plugin documentation", _plugin_docs),
         Part("rule pages", lambda log: _tool(log, "python", "tools/rule_docs.py", "--check")),
+        Part("alert pages", lambda log: _tool(log, "python", "tools/alert_docs.py", "--check")),
+        Part("alerts", _alerts),
         Part("repository", lambda log: _pytest(log, "tests/repository")),
         Part("unit tests", lambda log: _pytest(log, "tests/unit")),
     ]
@@ -236,14 +264,23 @@ def test_parts() -> list[Part]:
 def main() -> None:
     """Run the parts of the set that the first argument names; ``docs`` and ``format`` write files instead."""
     developer = developer_venv() / "bin"
-    commands = {"docs": ["python", "tools/rule_docs.py"], "format": ["ruff", "format", "--no-cache", *SOURCES]}
+    commands = {
+        "docs": [["python", "tools/rule_docs.py"], ["python", "tools/alert_docs.py"]],
+        "format": [["ruff", "format", "--no-cache", *SOURCES]],
+    }
     if sys.argv[1] in commands:
-        program, *arguments = commands[sys.argv[1]]
         environment = {**os.environ, "PYTHONPATH": str(live_collections())}
-        sys.exit(subprocess.run([developer / program, *arguments], env=environment, cwd=ROOT, check=False).returncode)
+        for program, *arguments in commands[sys.argv[1]]:
+            subprocess.run([developer / program, *arguments], env=environment, cwd=ROOT, check=True)
+        return
     if sys.argv[1] == "test":
         user_venv()
-    sets = {"check": check_parts, "test": test_parts, "lab-test": lambda: [Part("lab", _lab, shown=True)]}
+    sets = {
+        "check": check_parts,
+        "test": test_parts,
+        "lab-test": lambda: [Part("lab", _lab, shown=True)],
+        "lab-alerts": lambda: [Part("alerts in the lab", _lab_alerts, shown=True)],
+    }
     run(sets[sys.argv[1]]())
 
 
