@@ -44,23 +44,27 @@ def run(state: pathlib.Path, run_directory: pathlib.Path, *options: str) -> subp
         temporary = pathlib.Path(folder)
         command = [playbook_command(), "--inventory", str(state / "inventory.yml"), PLAYBOOK]
         command += ["--extra-vars", f"kubelet_certs_run_dir={run_directory}", *options]
-        return subprocess.run(
-            running.enter_network(running.require_init(state), command),
-            env={
-                **running.environment(state),
-                "ANSIBLE_COLLECTIONS_PATH": collections_path(temporary),
-                "ANSIBLE_LOCAL_TEMP": str(temporary / "ansible"),
-                "ANSIBLE_SSH_CONTROL_PATH_DIR": str(temporary / "ssh"),
-                "ANSIBLE_NOCOLOR": "1",
-            },
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=300,
-            check=False,
-        )
+        limit = 300 * settings.PATIENCE
+        try:
+            return subprocess.run(
+                running.enter_network(running.require_init(state), command),
+                env={
+                    **running.environment(state),
+                    "ANSIBLE_COLLECTIONS_PATH": collections_path(temporary),
+                    "ANSIBLE_LOCAL_TEMP": str(temporary / "ansible"),
+                    "ANSIBLE_SSH_CONTROL_PATH_DIR": str(temporary / "ssh"),
+                    "ANSIBLE_NOCOLOR": "1",
+                },
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                timeout=limit,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise LabError(f"The playbook did not end within {limit:.0f} s.") from error
 
 
 def record(state: pathlib.Path, name: str) -> pathlib.Path:
