@@ -69,7 +69,7 @@ manager_section() {
 # Lines of a container's log ("<time> stderr F <text>") that tell why signing, approving or starting fails; each text once, the last ones.
 MANAGER_LOG_AWK='
 { time = $1; text = $0; sub(/^[^ ]+ (stdout|stderr) [FP] /, "", text) }
-text ~ /failed to init |error auto signing|expected 1 certificate|error reading CA|private key does not match|not permitted to|leaderelection lost|retrieving resource lock|[Uu]nknown flag|invalid argument|is not in the list of known controllers|cannot specify default|Skipping CSR signer|command failed|no such file or directory|recognized csr/ || text ~ /^(Error|error):/ {
+text ~ /failed to init |error auto signing|expected 1 certificate|error reading CA|private key does not match|not permitted to|leaderelection lost|retrieving (resource|lease) lock|Failed to (update lock|renew lease)|creating lease lock|[Uu]nknown flag|invalid argument|is not in the list of known controllers|cannot specify default|Skipping CSR signer|command failed|no such file or directory|recognized csr/ || text ~ /^(Error|error):/ {
   same = text; sub(/^[A-Z][0-9]+ [0-9:.]+ +[0-9]+ /, "", same); gsub(/csr-[a-z0-9]+/, "csr", same); sub(/uid ?=.*/, "", same)
   if (same in at) kept[at[same]] = ""
   at[same] = ++n; kept[n] = time " " substr(text, 1, 400)
