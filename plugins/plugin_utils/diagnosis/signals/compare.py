@@ -42,6 +42,9 @@ STEPS = {
 LOAD_SECONDS = 30
 """How long the kubelet may need to use a file: it looks for a rotation every 10 seconds (``pkg/kubelet/certificate/transport.go``)."""
 
+RELOAD_SECONDS = 120
+"""The same for tlsCertFile, which the kubelet reloads when it changes (ReloadKubeletServerCertificateFile, Kubernetes 1.31)."""
+
 CLOCK_SECONDS = 5
 """How far the times of a process's start (counted in ticks since the boot) and of a file may be off each other."""
 
@@ -55,9 +58,9 @@ def comparison_signals(view: View, stores: dict[str, Data], log: Data) -> Data:
 
 
 def _compare(view: View, subject: str, store: Data, log: Data) -> Data:
-    disk = _on_disk(view, store)
+    disk = _on_disk(view, subject, store)
     issued = _issued(view, subject, (disk or {}).get("stored"))
-    served = _served(view) if subject == "serving" else _presented(view, disk)
+    served = _served(view) if subject == "serving" else _presented(view, (disk or {}).get("stored"))
     reference = _reference(view, subject)
     lost_at = _lost_at(view, subject, disk, issued, served, reference, store, log)
     seen = [place["serial"] for place in (reference, disk, served) if place and place.get("serial")]
@@ -77,9 +80,17 @@ def _record(certificate: Data, **more: t.Any) -> Data:
     return {**{key: certificate.get(key) for key in keys}, **more}
 
 
-def _on_disk(view: View, store: Data) -> Data | None:
-    """What the store's current file holds. None where it could not be looked for, and where there is no such file: other stores."""
-    entry = _entry(view, store["current"])
+def _given(view: View) -> str | None:
+    """The file that the kubelet serves where it asks for no serving certificate itself: tlsCertFile, else its self-signed one."""
+    if dig(view.probe, "config", "server_tls_bootstrap") is not False:
+        return None
+    path = dig(view.probe, "kubelet", "flags", "tls-cert-file") or dig(view.probe, "config", "tls_cert_file")
+    return str(path or f"{dig(view.probe, 'pki', 'path')}/kubelet.crt")
+
+
+def _on_disk(view: View, subject: str, store: Data) -> Data | None:
+    """What the file in use holds. None where it could not be looked for, and where there is no such file."""
+    entry = _entry(view, (_given(view) if subject == "serving" else None) or store["current"])
     if entry is None:
         return None
     return _record(leaf_of(entry), path=entry["path"], target=entry.get("target"), stored=entry.get("modified"))
@@ -127,8 +138,11 @@ def _served(view: View) -> Data | None:
     return _record(presented, seen=f"port {dig(view.probe, 'serving', 'port')}") if presented else None
 
 
-def _presented(view: View, disk: Data | None) -> Data | None:
-    """The certificate that the node's newest request came with, by its fingerprint; its serial where a file has that fingerprint."""
+def _presented(view: View, stored: str | None) -> Data | None:
+    """The certificate that the node's newest request came with, by its fingerprint; its serial where a file has that fingerprint.
+
+    ``after_disk``: the request is late enough after ``stored`` for the kubelet to have taken that into use.
+    """
     own = f"system:node:{view.name}"
     shown = [c for c in view.csrs or () if c.get("presented_sha256") and c.get("requestor") == own]
     if not shown:
@@ -136,7 +150,9 @@ def _presented(view: View, disk: Data | None) -> Data | None:
     newest = max(shown, key=lambda c: str(c.get("created")))
     known = [*_leaves(view), *(c["certificate"] for c in view.csrs or () if dig(c, "certificate", "serial"))]
     match: Data = next((c for c in known if c.get("fingerprint_sha256") == newest["presented_sha256"]), {})
-    record = _record(match, seen=f"CSR {newest.get('name')}", time=newest.get("created"))
+    created = newest.get("created")
+    late = seconds_since(stored, created) if created else None
+    record = _record(match, seen=f"CSR {newest.get('name')}", time=created, after_disk=(late or 0) >= LOAD_SECONDS)
     return {**record, "fingerprint_sha256": newest["presented_sha256"]}
 
 
@@ -170,15 +186,14 @@ def _lost_at(
 
 def _lost_in_use(view: View, subject: str, disk: Data, served: Data | None, log: Data) -> str | None:
     started, stored = dig(view.probe, "kubelet", "started"), disk["stored"]
-    settled = (seconds_since(stored, view.now) or 0) >= (LOAD_SECONDS if subject == "client" else 5)
+    patience = LOAD_SECONDS if subject == "client" else RELOAD_SECONDS if _given(view) else CLOCK_SECONDS
+    settled = (seconds_since(stored, view.now) or 0) >= patience
     if subject == "serving":
-        in_use = view.probe is not None and dig(view.probe, "config", "server_tls_bootstrap") is not False
-        if not served or not in_use or not settled or served["serial"] == disk["serial"]:
+        if not served or not settled or served["serial"] == disk["serial"]:
             return None
         late = seconds_since(stored, started) if started else None
         return "loaded-not-served" if late is not None and late > CLOCK_SECONDS else "linked-not-loaded"
-    shown_since = (served or {}).get("time")
-    if served and shown_since and stored and (seconds_since(stored, shown_since) or 0) >= LOAD_SECONDS:
+    if served and served["after_disk"]:
         if served["fingerprint_sha256"] != disk["fingerprint_sha256"]:
             return "linked-not-loaded"
     elif settled and _replaced_behind(view, disk, started):
