@@ -80,6 +80,9 @@ STAGES = (
         (
             "renewals are approved: {rbac.auto_approval}",
             "pending: {csr.client.pending} client, {csr.serving.pending} serving",
+            "approvers installed for serving certificates: {approvers.installed}",
+            "{csr.client.replay.csr}: {csr.client.replay.approver.name} {csr.client.replay.decision}",
+            "{csr.serving.replay.csr}: {csr.serving.replay.approver.name} {csr.serving.replay.decision}",
             "{csr.note}",
         ),
     ),
