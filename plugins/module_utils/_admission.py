@@ -12,7 +12,9 @@ subresource, ``*/*`` every one, ``pods/*`` all subresources. Whom selectors and 
 
 from __future__ import annotations
 
-from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._api import Api
+import re
+
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._api import Api, ApiError
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._fields import (
     Data,
     last_change,
@@ -31,6 +33,9 @@ WEBHOOKS = {
 POLICIES = f"{REGISTRATION}/validatingadmissionpolicies"
 BINDINGS = f"{REGISTRATION}/validatingadmissionpolicybindings"
 
+MAX_NAMED_NODES = 100
+_NODE_USER = re.compile(r"system:node:([a-z0-9][a-z0-9.-]{0,252})")
+
 ACTS = {
     "create": ("CREATE", "certificatesigningrequests", None),
     "approve": ("UPDATE", "certificatesigningrequests", "approval"),
@@ -42,7 +47,8 @@ ACTS = {
 def admission_evidence(api: Api, page_size: int) -> list[Data]:
     """What may refuse a request, its approval or its signature, by kind and name. Raises ApiError when a kind cannot be listed.
 
-    A policy counts only where a binding makes it deny (``validationActions``).
+    A policy counts only where a binding makes it deny (``validationActions``). ``nodes``: whose users its expressions name, and no more of
+    them.
     """
     found: list[Data] = []
     for kind, path in WEBHOOKS.items():
@@ -50,15 +56,34 @@ def admission_evidence(api: Api, page_size: int) -> list[Data]:
             found += _webhooks(kind, configuration)
     denying = {
         text(mapping(binding.get("spec")).get("policyName"))
-        for binding in list_all(api, BINDINGS, page_size, dict)
+        for binding in _listed(api, BINDINGS, page_size)
         if "Deny" in texts(mapping(binding.get("spec")).get("validationActions"))
     }
-    for policy in list_all(api, POLICIES, page_size, dict):
+    for policy in _listed(api, POLICIES, page_size):
         metadata, spec = mapping(policy.get("metadata")), mapping(policy.get("spec"))
         rules = sequence(mapping(spec.get("matchConstraints")).get("resourceRules"))
         if text(metadata.get("name")) in denying and (acts := acts_of(rules)):
-            found.append(_record("ValidatingAdmissionPolicy", None, metadata, spec, acts))
+            record = _record("ValidatingAdmissionPolicy", None, metadata, spec, acts)
+            found.append({**record, "nodes": nodes_named(spec)})
     return sorted(found, key=lambda entry: (entry["kind"], entry["name"] or "", entry["webhook"] or ""))
+
+
+def _listed(api: Api, path: str, page_size: int) -> list[Data]:
+    """All objects of a kind; none where the API server does not have it (policies of this version came with 1.30)."""
+    try:
+        return list_all(api, path, page_size, dict)
+    except ApiError as error:
+        if error.status == 404:
+            return []
+        raise
+
+
+def nodes_named(spec: Data) -> list[str]:
+    """The nodes whose users (``system:node:<name>``) a policy's expressions name."""
+    keys = ("matchConditions", "validations", "variables")
+    expressions = [mapping(part).get("expression") for key in keys for part in sequence(spec.get(key))]
+    named = {name.rstrip(".-") for expression in expressions for name in _NODE_USER.findall(text(expression, 65536) or "")}
+    return sorted(named)[:MAX_NAMED_NODES]
 
 
 def acts_of(rules: list[object]) -> list[str]:
@@ -95,4 +120,5 @@ def _record(kind: str, webhook: str | None, metadata: Data, spec: Data, acts: li
         "failure_policy": text(spec.get("failurePolicy")) or "Fail",
         "last_changed": changed,
         "last_manager": manager,
+        "nodes": [],
     }

@@ -55,6 +55,7 @@ _FLAGS = re.compile(
 )
 """The flags that bear on signing; others may hold what is nobody's business."""
 
+
 _SIGNATURE = re.compile(r"jws-kubeconfig-([a-z0-9]{6})")
 _CHECK = re.compile(r"^\[([+-])\](\S+) ?(.*)$")
 

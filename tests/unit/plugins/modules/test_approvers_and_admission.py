@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._admission import acts_of
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._admission import acts_of, nodes_named
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._approvers import approver_record, settings_of
 
 REGISTRATION = "/apis/admissionregistration.k8s.io/v1"
@@ -116,6 +116,22 @@ def rule(
 )
 def test_what_a_rule_sees(found: t.Any, acts: list[str]) -> None:
     assert acts_of([found]) == acts
+
+
+def test_of_a_policys_expressions_only_the_nodes_they_name_are_told() -> None:
+    named = {"expression": "request.userInfo.username != 'system:node:worker-7'"}
+    assert nodes_named({"validations": [named]}) == ["worker-7"]
+    spec = {"matchConditions": [named, None, {"expression": 7}], "variables": [{"expression": "'system:node:b.c.'"}]}
+    assert nodes_named(spec) == ["b.c", "worker-7"]
+    assert nodes_named({"validations": [{"expression": "size('system:nodes') > 0"}]}) == []
+    assert nodes_named({"validations": "junk"}) == []
+
+
+def test_an_api_server_without_policies_has_none_that_refuse(run_module: t.Any, api_server: t.Any) -> None:
+    for kind in ("validatingwebhookconfigurations", "mutatingwebhookconfigurations"):
+        api_server.serve_list(f"{REGISTRATION}/{kind}", [])
+    result = run_module("control_plane_info", host=api_server.url, api_key="t0ken-of-tests").result
+    assert result["admission"] == []
 
 
 def test_the_module_tells_both(run_module: t.Any, api_server: t.Any) -> None:
