@@ -81,7 +81,7 @@ def test_silent_while_kubelets_rotate(life: Life, tmp_path: pathlib.Path) -> Non
 
 
 def test_overdue_then_expired_and_neither_clears(life: Life, tmp_path: pathlib.Path) -> None:
-    """One kubelet is scraped all the time, the other is not from the moment on at which its certificate expires."""
+    """One kubelet is scraped all the time; one is not once its certificate has expired; one was switched off before it was due."""
     before = life.lifetime * 0.1
     failing = f"{life.falling(0.7, 0.8)} {life.falling(BACKDATED / life.lifetime, 1)}"
     after = life.samples(life.lifetime * 0.3)
@@ -90,11 +90,17 @@ def test_overdue_then_expired_and_neither_clears(life: Life, tmp_path: pathlib.P
     for metric in (CLIENT_TTL, SERVING_TTL):
         test.series[kubelet(metric, "scraped")] = f"{failing} Inf+0x{after}"
         test.series[kubelet(metric, "lost")] = f"{failing} stale _x{after}"
+        test.series[kubelet(metric, "off")] = (
+            f"{life.falling(0.7, 0.8)} {life.falling(BACKDATED / life.lifetime, 0.5)} stale"
+        )
     test.series[kubelet("up", "scraped")] = f"1+0x{up + after}"
     test.series[kubelet("up", "lost")] = f"1+0x{up} 0+0x{after}"
+    test.series[kubelet("up", "off")] = f"1+0x{up // 2} 0+0x{up - up // 2 + after}"
 
     def both(name: str, severity: str) -> list[str]:
-        return [alert(name, severity, node, kind) for node in ("lost", "scraped") for kind in ("client", "serving")]
+        return [
+            alert(name, severity, node, kind) for node in ("lost", "off", "scraped") for kind in ("client", "serving")
+        ]
 
     warning, critical, expired = both(OVERDUE, "warning"), both(OVERDUE, "critical"), both(EXPIRED, "critical")
 
