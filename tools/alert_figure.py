@@ -106,11 +106,9 @@ def figure(recording: Recording) -> str:
         f'<text x="10" y="{PLOT_TOP + 12}">Gauge of {html.escape(recording.node)}, seconds</text>',
         f'<text x="10" y="{PLOT_TOP + 30}" fill="{GREY}">kubelet_certificate_manager_client_ttl_seconds</text>',
     ]
-    for value in (0, 60, 120, 180):
-        parts.append(f'<path d="M{LEFT} {y(value)}H{WIDTH - RIGHT}" stroke="#e4e7eb"/>')
-        parts.append(
-            f'<text x="{LEFT - 8}" y="{float(y(value)) + 4:.1f}" text-anchor="end" fill="{GREY}">{value}</text>'
-        )
+    for tick in (0, 60, 120, 180):
+        parts.append(f'<path d="M{LEFT} {y(tick)}H{WIDTH - RIGHT}" stroke="#e4e7eb"/>')
+        parts.append(f'<text x="{LEFT - 8}" y="{float(y(tick)) + 4:.1f}" text-anchor="end" fill="{GREY}">{tick}</text>')
     pen_down, path, infinite = False, "", []
     for index, value in enumerate(gauge(recording)):
         if value is None or value == float("inf"):
@@ -137,7 +135,7 @@ def figure(recording: Recording) -> str:
     marks = {**recording.events, "expired": recording.not_after}
     for row, (event, moment) in enumerate(sorted(marks.items(), key=lambda mark: mark[1])):
         parts.append(f'<path d="M{x(moment)} {PLOT_TOP}V{bottom}" stroke="{GREY}" stroke-dasharray="4 3"/>')
-        anchor = "end" if row == 0 else "start"
+        anchor = "end" if row == 0 or moment > 0.8 * recording.end else "start"
         parts.append(f'<text x="{x(moment)}" y="{bottom + 14 + 14 * (row % 2)}" text-anchor="{anchor}">{event}</text>')
     parts.append(
         f'<text x="10" y="{bottom + 14}"><tspan fill="{OURS}">ours</tspan>, <tspan fill="{MIXIN}">kubernetes-mixin</tspan></text>'

@@ -37,6 +37,8 @@ class Test:
     interval: int
     rules: tuple[pathlib.Path, ...] = (OURS, MIXIN)
     checks: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
+    #: promtool's ``alert_rule_test``, which compares annotations too.
+    messages: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
 
     def expect(self, expression: str, at: float, *samples: tuple[str, float]) -> None:
         """At ``at`` seconds, the expression gives these (labels, value) and no others."""
@@ -61,6 +63,7 @@ class Test:
                     "interval": f"{self.interval}s",
                     "input_series": [{"series": name, "values": values} for name, values in self.series.items()],
                     "promql_expr_test": self.checks,
+                    "alert_rule_test": self.messages,
                 }
             ],
         }

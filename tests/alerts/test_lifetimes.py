@@ -49,22 +49,22 @@ class Life(t.NamedTuple):
         return f"1x{self.samples(seconds)}"
 
 
-@pytest.fixture(params=LIFETIMES, name="life")
-def _life(request: pytest.FixtureRequest) -> Life:
+@pytest.fixture(params=LIFETIMES)
+def life(request: pytest.FixtureRequest) -> Life:
     return Life(*LIFETIMES[request.param])
 
 
 def test_silent_while_kubelets_rotate(life: Life, tmp_path: pathlib.Path) -> None:
-    end = life.lifetime * 2.2
+    """Each is seen through one whole certificate, and some of those before and after."""
+    end = life.lifetime * 1.25
     down = life.samples(min(life.lifetime * 0.03, 4 * HOUR))
-    shares = {"early": [0.7] * 4, "late": [0.88] * 3, "latest": [0.9] * 3, "first-seen-late": [0.9] * 3}
     test = Test({}, life.interval, rules=(OURS,))
-    for node, used in shares.items():
+    for node, share in {"early": 0.7, "late": 0.88, "latest": 0.9}.items():
         for metric in (CLIENT_TTL, SERVING_TTL):
-            test.series[kubelet(metric, node)] = life.rotations(*used)
+            test.series[kubelet(metric, node)] = f"{life.falling(0.6, share)} {life.rotations(share, share)}"
         test.series[kubelet("up", node)] = life.up(end)
-    # Prometheus comes to a certificate that has used 85 %.
-    test.series[kubelet(CLIENT_TTL, "first-seen-late")] = f"{life.falling(0.85, 0.9)} {life.rotations(0.9, 0.9, 0.9)}"
+    test.series[kubelet(CLIENT_TTL, "first-seen-late")] = f"{life.falling(0.85, 0.9)} {life.rotations(0.9, 0.9)}"
+    test.series[kubelet("up", "first-seen-late")] = life.up(end)
     # A kubelet that is restarted, one that cannot be scraped for a while, with and without the target's staleness.
     for node, gap in (("restarted", "stale"), ("scrape-lost", "_"), ("down-for-long", f"stale _x{down}")):
         parts = [
@@ -74,14 +74,14 @@ def test_silent_while_kubelets_rotate(life: Life, tmp_path: pathlib.Path) -> Non
             gap,
             life.falling(0.81, 0.86),
         ]
-        test.series[kubelet(CLIENT_TTL, node)] = " ".join([*parts, life.rotations(0.88, 0.88)])
+        test.series[kubelet(CLIENT_TTL, node)] = " ".join([*parts, life.rotations(0.88)])
         test.series[kubelet("up", node)] = life.up(end)
     test.never(end)
     test.run(tmp_path)
 
 
 def test_overdue_then_expired_and_neither_clears(life: Life, tmp_path: pathlib.Path) -> None:
-    """One kubelet is scraped all the time, the other is not from the moment on at which its certificate expires."""
+    """One kubelet is scraped all the time; one is not once its certificate has expired; one was switched off before it was due."""
     before = life.lifetime * 0.1
     failing = f"{life.falling(0.7, 0.8)} {life.falling(BACKDATED / life.lifetime, 1)}"
     after = life.samples(life.lifetime * 0.3)
@@ -90,11 +90,17 @@ def test_overdue_then_expired_and_neither_clears(life: Life, tmp_path: pathlib.P
     for metric in (CLIENT_TTL, SERVING_TTL):
         test.series[kubelet(metric, "scraped")] = f"{failing} Inf+0x{after}"
         test.series[kubelet(metric, "lost")] = f"{failing} stale _x{after}"
+        test.series[kubelet(metric, "off")] = (
+            f"{life.falling(0.7, 0.8)} {life.falling(BACKDATED / life.lifetime, 0.5)} stale"
+        )
     test.series[kubelet("up", "scraped")] = f"1+0x{up + after}"
     test.series[kubelet("up", "lost")] = f"1+0x{up} 0+0x{after}"
+    test.series[kubelet("up", "off")] = f"1+0x{up // 2} 0+0x{up - up // 2 + after}"
 
     def both(name: str, severity: str) -> list[str]:
-        return [alert(name, severity, node, kind) for node in ("lost", "scraped") for kind in ("client", "serving")]
+        return [
+            alert(name, severity, node, kind) for node in ("lost", "off", "scraped") for kind in ("client", "serving")
+        ]
 
     warning, critical, expired = both(OVERDUE, "warning"), both(OVERDUE, "critical"), both(EXPIRED, "critical")
 
@@ -112,6 +118,7 @@ def test_overdue_then_expired_and_neither_clears(life: Life, tmp_path: pathlib.P
     test.run(tmp_path)
 
 
+@pytest.mark.parametrize("life", ["1h", "45d"], indirect=True)
 def test_a_new_certificate_ends_it(life: Life, tmp_path: pathlib.Path) -> None:
     expired = f"{life.falling(0.7, 1)} Inf+0x{life.samples(life.lifetime * 0.1)}"
     test = Test({}, life.interval, rules=(OURS,))

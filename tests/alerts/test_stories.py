@@ -53,6 +53,25 @@ def test_every_alert_says_what_to_do_and_has_a_place_in_the_documentation() -> N
         assert f"\n### {rule['alert']}\n" in page
 
 
+def test_what_a_person_reads(tmp_path: pathlib.Path) -> None:
+    labels = {"severity": "warning", "certificate": "client", "job": "kubelet", "metrics_path": "/metrics"}
+    description = (
+        "The client certificate of the kubelet on n has used 93.33% of its lifetime; a healthy kubelet replaces it before 90%. "
+        "Find out why: ansible-playbook kubecare.kubelet_certs.diagnose --limit n"
+    )
+    annotations = {
+        "summary": "A kubelet did not rotate its certificate when it was due.",
+        "description": description,
+        "runbook_url": "https://kubecare.invalid/kubelet_certs/docs/alerts.md#kubeletcertificaterotationoverdue",
+    }
+    test = Test({kubelet(CLIENT_TTL, "n"): "8700-60x150", kubelet("up", "n"): "1x150"}, 60)
+    firing = {"exp_labels": {**labels, "node": "n", "instance": "n:10250"}, "exp_annotations": annotations}
+    test.messages.append(
+        {"eval_time": "135m", "alertname": "KubeletCertificateRotationOverdue", "exp_alerts": [firing]}
+    )
+    test.run(tmp_path)
+
+
 def test_f1_the_mixins_expiration_clears_at_expiry_and_ours_does_not(tmp_path: pathlib.Path) -> None:
     """A certificate of a year, looked at every five minutes over its last two days: the gauge jumps to +Inf at its end."""
     test = Test({kubelet(CLIENT_TTL, "n"): "172800-300x575 Inf+0x100", kubelet("up", "n"): "1x700"}, 300)

@@ -201,6 +201,8 @@ def main() -> int:
     parser.add_argument("--prometheus", default="prometheus", help="the program")
     parser.add_argument("--output", type=pathlib.Path, required=True, help="where the recording is written")
     options = parser.parse_args()
+    if running.find_init(settings.state_root()) is not None:
+        raise SystemExit("A lab is running. This needs one of its own: end it first (`lab.py down`).")
     with lifecycle.lab(1, SIGNED_FOR) as state, prometheus(state, options.prometheus):
         record(state).save(options.output)
     print(f"recorded {options.output}")
