@@ -14,12 +14,14 @@ from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._time impor
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.conform import conform
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.engine import evaluate
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.fleet import fleet_of
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.foresight import foresight
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.matching import Matching, match_hosts
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.rule_files import Rule
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.derive import (
     cluster_signals,
     node_signals_of,
 )
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.identity import holders_of
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.timeline import (
     changes_before,
     cluster_events,
@@ -66,6 +68,7 @@ def diagnose(evidence: t.Any, rules: t.Sequence[Rule], now: str | None = None, o
     cluster = Cluster(
         **results,
         control_plane_hosts=tuple(probe["control_plane"] for probe in probes.values() if dig(probe, "control_plane")),
+        key_holders=holders_of(probes),
     )
     listed = dig(cluster.node_info, "nodes")
     by_name: dict[str, Data] = {str(node.get("name")): node for node in listed or () if isinstance(node, dict)}
@@ -164,6 +167,7 @@ def _judge(view: View, rules: t.Sequence[Rule], shared: Data, shared_events: lis
             "client": _certificate(signals["client_certificate"]),
             "serving": _certificate(signals["serving_certificate"]),
         },
+        "foresight": foresight(signals, findings, rules),
         "changes_before_failure": changes_before(events, failure),
         "timeline": events,
     }

@@ -28,14 +28,23 @@ STAGES = (
         "Kubelet",
         "Is a kubelet running here, as the node it thinks it is, and can it read its configuration?",
         ("kubelet.running",),
-        ("unit {kubelet.unit} is {kubelet.unit_state}", "process since {kubelet.started}", "version {kubelet.version}"),
+        (
+            "unit {kubelet.unit} is {kubelet.unit_state}",
+            "process since {kubelet.started}",
+            "version {kubelet.version}",
+            "/healthz: {kubelet.healthz}",
+        ),
     ),
     Stage(
         "configuration",
         "Configuration",
         "Is rotation on, and does the kubeconfig use the rotated file?",
         ("rotation.client", "kubeconfig.user_kind"),
-        ("rotateCertificates: {rotation.client} ({rotation.client_source})", "credentials: {kubeconfig.user_kind}"),
+        (
+            "rotateCertificates: {rotation.client_setting}",
+            "serverTLSBootstrap: {rotation.serving_setting}",
+            "credentials: {kubeconfig.user_kind}",
+        ),
     ),
     Stage(
         "schedule",

@@ -11,6 +11,10 @@ from __future__ import annotations
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.protocol import Answer, Section
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.values import Data, epoch, systemd_time
 
+HEALTHZ_SECONDS = 3
+_TIMED_OUT = (28, 124, 137, 143)
+"""Exit statuses of curl and of ``timeout`` for a time that ran out."""
+
 _EXIT_CODES = {"1": "exited", "2": "killed", "3": "dumped"}
 
 
@@ -29,7 +33,15 @@ def clock(node: Section, end_time: int | None, sent_at: float, answered_at: floa
         "source": node.one("clock_source"),
         "boot_time": epoch(node.number("btime")),
         "uptime_seconds": node.number("uptime"),
+        "suspended_seconds": _suspended(node),
+        "previous_boot_end": epoch(node.number("previous_boot_end")),
     }
+
+
+def _suspended(node: Section) -> int | None:
+    """How long the machine has been suspended since its boot: the uptime counts that time, the monotonic clock does not."""
+    uptime, monotonic = node.number("uptime"), node.number("monotonic")
+    return None if uptime is None or monotonic is None else max(uptime - monotonic, 0)
 
 
 def kubelet(answer: Answer) -> Data:
@@ -45,13 +57,29 @@ def kubelet(answer: Answer) -> Data:
     return {
         "binary": process.one("binary"),
         "pid": process.number("pid"),
+        "state": process.one("state"),
         "started": _started(process, answer.first("node")),
         "version": (process.one("version") or "").rpartition(" ")[2] or None,
         "flags": flags,
         "flags_source": source.one("flags_source") if source is not None else None,
         "other_flags": others,
+        "healthz": None,
         "unit": None if unit is None else _unit(unit, process),
     }
+
+
+def healthz(section: Section | None) -> Data | None:
+    """What became of ``GET /healthz``: ``answer`` is answered, refused or timeout; None where it was not asked."""
+    if section is None:
+        return None
+    status, code = section.number("status"), section.number("http")
+    if code:
+        answer = "answered"
+    elif status in _TIMED_OUT or (section.number("seconds") or 0) >= HEALTHZ_SECONDS:
+        answer = "timeout"
+    else:
+        answer = None if status is None else "refused"
+    return {"address": section.name, "port": section.number("port"), "answer": answer, "http_status": code or None}
 
 
 def _started(process: Section, node: Section | None) -> str | None:

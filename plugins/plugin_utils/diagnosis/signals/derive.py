@@ -21,9 +21,12 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.s
     connection_signals,
 )
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.csr import csr_signals, stored_at
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.identity import identity_signals
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.kubelet import (
     clock_signals,
+    down_signals,
     kubelet_signals,
+    timer_signals,
 )
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.log import log_signals
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.node import node_signals
@@ -53,6 +56,9 @@ def node_signals_of(view: View, shared: Data) -> Data:
         "node": node_signals(view),
         "kubelet": kubelet_signals(view),
         "clock": clock_signals(view),
+        "down": down_signals(view, client),
+        "identity": identity_signals(view, client),
+        "timer": timer_signals(view, client),
         "rotation": {**rotation_signals(view), "failing": _failing(client, csr["client"], log["recent"])},
         "kubeconfig": kubeconfig_signals(view),
         "bootstrap": bootstrap_signals(view, client),
