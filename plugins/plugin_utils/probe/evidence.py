@@ -22,12 +22,12 @@ MAX_NOT_SEEN = 64
 
 _KEYS = (
     "root", "hostname", "addresses", "clock", "kubelet", "kubeconfig", "config", "pki", "bootstrap_kubeconfig", "client_ca_file",
-    "control_plane", "log", "serving", "network",
+    "control_plane", "log", "serving", "healthz", "network",
 )  # fmt: skip
 _STAGE_OF = {
     "node": "root", "process": "kubelet", "unit": "kubelet", "kubeconfig": "kubeconfig", "config": "config", "pki": "pki", "file": "pki",
     "bootstrap": "bootstrap_kubeconfig", "client_ca": "client_ca_file", "manifest": "control_plane", "ca_file": "control_plane",
-    "log": "log", "serving": "serving", "healthz": "serving", "network": "network",
+    "log": "log", "serving": "serving", "healthz": "healthz", "network": "network",
 }  # fmt: skip
 """Section kind → the key it fills, in the order in which the node is asked (see ``_KEYS``)."""
 
@@ -87,8 +87,7 @@ def build_evidence(answer: Answer, host: str, sent_at: float, answered_at: float
     elif evidence["log"] is not None and evidence["log"]["lines"] is None and not denied:
         missing("log.lines", "timeout", "the log could not be read to the end in time; counts are of the newest lines")
     evidence["serving"] = serving(answer.first("serving"))
-    if evidence["kubelet"] is not None:
-        evidence["kubelet"]["healthz"] = kubelets.healthz(answer.first("healthz"))
+    evidence["healthz"] = kubelets.healthz(answer.first("healthz"))
     unit = (evidence["kubelet"] or {}).get("unit") or {}
     evidence["network"] = network(
         answer.first("network"), evidence["kubeconfig"], answer.first("kubeconfig"), unit.get("proxies") or {}, missing

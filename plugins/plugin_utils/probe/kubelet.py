@@ -63,7 +63,6 @@ def kubelet(answer: Answer) -> Data:
         "flags": flags,
         "flags_source": source.one("flags_source") if source is not None else None,
         "other_flags": others,
-        "healthz": None,
         "unit": None if unit is None else _unit(unit, process),
     }
 
@@ -74,12 +73,11 @@ def healthz(section: Section | None) -> Data | None:
         return None
     status, code = section.number("status"), section.number("http")
     if code:
-        answer = "answered"
-    elif status in _TIMED_OUT or (section.number("seconds") or 0) >= HEALTHZ_SECONDS:
+        return {"address": section.name, "port": section.number("port"), "answer": "answered", "http_status": code}
+    answer = None if status is None else "refused"
+    if status in _TIMED_OUT or (section.number("seconds") or 0) >= HEALTHZ_SECONDS:
         answer = "timeout"
-    else:
-        answer = None if status is None else "refused"
-    return {"address": section.name, "port": section.number("port"), "answer": answer, "http_status": code or None}
+    return {"address": section.name, "port": section.number("port"), "answer": answer, "http_status": None}
 
 
 def _started(process: Section, node: Section | None) -> str | None:

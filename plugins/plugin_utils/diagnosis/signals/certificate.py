@@ -101,8 +101,9 @@ def serving_mode(probe: Data) -> str | None:
 
 
 def _static_file(probe: Data) -> str | None:
-    flag = dig(probe, "kubelet", "flags", "tls-cert-file")
-    return flag or dig(probe, "config", "tls_cert_file")
+    return t.cast(
+        "str | None", dig(probe, "kubelet", "flags", "tls-cert-file") or dig(probe, "config", "tls_cert_file")
+    )
 
 
 def _current_file(probe: Data, subject: t.Literal["client", "serving"]) -> Data | None:

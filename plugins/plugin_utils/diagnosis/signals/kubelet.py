@@ -49,9 +49,9 @@ def kubelet_signals(view: View) -> Data:
         "exit_status": dig(unit, "main_exit_status"),
         "version": dig(view.node, "kubelet_version") or dig(kubelet, "version"),
         "state": dig(kubelet, "state"),
-        "healthz": dig(kubelet, "healthz", "answer"),
-        "healthz_url": _healthz_url(dig(kubelet, "healthz")),
-        "responding": _responding(kubelet, age),
+        "healthz": dig(view.probe, "healthz", "answer"),
+        "healthz_url": _healthz_url(dig(view.probe, "healthz")),
+        "responding": _responding(kubelet, dig(view.probe, "healthz"), age),
     }
 
 
@@ -59,13 +59,13 @@ START_SECONDS = 120
 """How long a kubelet may take until its health endpoint listens. One that accepts a connection and says nothing is stuck at any age."""
 
 
-def _responding(kubelet: Data | None, age: int | None) -> bool | None:
-    answer = dig(kubelet, "healthz", "answer")
+def _responding(kubelet: Data | None, healthz: Data | None, age: int | None) -> bool | None:
+    answer = dig(healthz, "answer")
     if dig(kubelet, "pid") is None or answer is None:
         return None
     if answer == "refused":
         return None if age is None or age < START_SECONDS else False
-    return bool(answer == "answered" and dig(kubelet, "healthz", "http_status") == 200)
+    return bool(answer == "answered" and dig(healthz, "http_status") == 200)
 
 
 def _healthz_url(healthz: Data | None) -> str | None:

@@ -195,11 +195,11 @@ healthz_section() {
   address=${address:-$(setting healthzBindAddress)}
   case $address in '' | 0.0.0.0 | :: | *[!0-9a-f.:]*) address=127.0.0.1 ;; esac
   if [ "$port" = 0 ]; then
-    missing kubelet.healthz disabled 'healthzPort is 0'
+    missing healthz disabled 'healthzPort is 0'
     return
   fi
   if ! has curl && ! has bash && ! has wget; then
-    missing kubelet.healthz missing_tool 'the node has none of curl, bash and wget'
+    missing healthz missing_tool 'the node has none of curl, bash and wget'
     return
   fi
   open healthz "$address"

@@ -113,7 +113,6 @@ def _worker() -> Data:
                   "suspended_seconds": 0, "previous_boot_end": ago(5e6 + 60)},
         "kubelet": {
             "binary": "kubelet", "pid": 812, "state": "S", "started": ago(4e6), "version": None,
-            "healthz": {"address": "127.0.0.1", "port": 10248, "answer": "answered", "http_status": 200},
             "flags": {"kubeconfig": "/etc/kubernetes/kubelet.conf", "bootstrap-kubeconfig": "/etc/kubernetes/bootstrap-kubelet.conf"},
             "unit": {"name": "kubelet.service", "load_state": "loaded", "active_state": "active", "sub_state": "running",
                      "result": "success", "unit_file_state": "enabled", "restarts": 0, "main_exit_status": 0, "inactive_since": None,
@@ -140,6 +139,7 @@ def _worker() -> Data:
                     "connect_error": None, "tls": "ok", "tls_error": None, "server_certificates": [server], "server_trusted": True,
                     "server_name_matches": True, "authentication": {"http_status": 201, "username": f"system:node:{NODE}", "message": None}},
         "serving": {"address": "10.0.0.1", "port": 10250, "connect": "ok", "certificates": [serving], "error": None},
+        "healthz": {"address": "127.0.0.1", "port": 10248, "answer": "answered", "http_status": 200},
         "control_plane": None,
         "not_seen": [],
     }  # fmt: skip

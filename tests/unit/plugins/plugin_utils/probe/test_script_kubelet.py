@@ -36,7 +36,7 @@ def test_healthz_answers(node: Node, shell: list[str]) -> None:
     with http.server.HTTPServer(("127.0.0.1", 0), _Health) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         _healthz_at(node, server.server_port)
-        seen = node.probe(shell)["kubelet"]["healthz"]
+        seen = node.probe(shell)["healthz"]
         server.shutdown()
     assert seen == {"address": "127.0.0.1", "port": server.server_port, "answer": "answered", "http_status": 200}
 
@@ -45,19 +45,19 @@ def test_healthz_is_refused_or_silent(node: Node, shell: list[str]) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         _healthz_at(node, listener.getsockname()[1])
-        assert node.probe(shell)["kubelet"]["healthz"]["answer"] == "refused"
+        assert node.probe(shell)["healthz"]["answer"] == "refused"
         listener.listen()
         began = time.monotonic()
-        assert node.probe(shell)["kubelet"]["healthz"]["answer"] == "timeout"
+        assert node.probe(shell)["healthz"]["answer"] == "timeout"
         assert time.monotonic() - began < 30
 
 
 def test_healthz_that_is_switched_off_is_not_asked(node: Node) -> None:
     _healthz_at(node, 0)
     evidence = node.probe()
-    assert evidence["kubelet"]["healthz"] is None
-    assert {"subject": "kubelet.healthz", "reason": "disabled"}.items() <= next(
-        entry for entry in evidence["not_seen"] if entry["subject"] == "kubelet.healthz"
+    assert evidence["healthz"] is None
+    assert {"subject": "healthz", "reason": "disabled"}.items() <= next(
+        entry for entry in evidence["not_seen"] if entry["subject"] == "healthz"
     ).items()
 
 
