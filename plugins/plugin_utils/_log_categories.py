@@ -191,6 +191,6 @@ _OF_PODS = re.compile(
 
 def categories_of(line: str) -> list[str]:
     """The categories of a log line, in the order of ``CATEGORIES``; empty when it says nothing about certificates."""
-    if _OF_PODS.search(line):
+    if _OF_PODS.search(line) and not CATEGORIES["start_failed"].pattern.search(line):
         return []
     return [name for name, category in CATEGORIES.items() if category.pattern.search(line)]

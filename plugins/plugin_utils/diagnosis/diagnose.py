@@ -19,6 +19,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.c
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.correlation import ranked
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.engine import evaluate
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.fleet import fleet_of
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.foresight import foresight
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.matching import Matching, match_hosts
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.rule_files import Rule
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.approval import approval_of
@@ -26,6 +27,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.s
     cluster_signals,
     node_signals_of,
 )
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.identity import holders_of
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.timeline import (
     first_failure,
     timeline,
@@ -72,6 +74,7 @@ def diagnose(evidence: t.Any, rules: t.Sequence[Rule], now: str | None = None, o
         control_plane_hosts=tuple(
             {**probe["control_plane"], "host": host} for host, probe in probes.items() if dig(probe, "control_plane")
         ),
+        key_holders=holders_of(probes),
     )
     listed = dig(cluster.node_info, "nodes")
     by_name: dict[str, Data] = {str(node.get("name")): node for node in listed or () if isinstance(node, dict)}
@@ -173,6 +176,7 @@ def _judge(view: View, rules: t.Sequence[Rule], shared: Data, shared_changes: li
             "serving": _certificate(signals["serving_certificate"]),
         },
         "comparison": signals["comparison"],
+        "foresight": foresight(signals, findings, rules),
         "changes_before_failure": ranked(changes, failure, primary),
         "timeline": timeline(view, failure, changes),
     }

@@ -87,7 +87,7 @@ def _claim(host: str, probe: Data, names: set[t.Any] | None, addresses: dict[str
     if names is None:
         return str(probe.get("hostname") or host).lower(), "hostname"
     if known:
-        return None, f"its certificate says {known}, and no such Node is registered"
+        return known, "certificate"
     if probe.get("reachable") is False:
         return None, "it did not answer, and no Node has its name"
     return None, "no Node has its name or one of its addresses"

@@ -33,6 +33,7 @@ STAGES = (
             "process since {kubelet.started}",
             "version {kubelet.version}",
             "distribution: {distribution.title}",
+            "/healthz: {kubelet.healthz}",
         ),
     ),
     Stage(
@@ -40,7 +41,11 @@ STAGES = (
         "Configuration",
         "Is rotation on, and does the kubeconfig use the rotated file?",
         ("rotation.client", "kubeconfig.user_kind"),
-        ("rotateCertificates: {rotation.client} ({rotation.client_source})", "credentials: {kubeconfig.user_kind}"),
+        (
+            "rotateCertificates: {rotation.client_setting}",
+            "serverTLSBootstrap: {rotation.serving_setting}",
+            "credentials: {kubeconfig.user_kind}",
+        ),
     ),
     Stage(
         "schedule",

@@ -28,6 +28,8 @@ class Cluster:
     control_plane_info: Data
     control_plane_hosts: tuple[Data, ...] = ()
     """The ``control_plane`` part of every probed control-plane node."""
+    key_holders: t.Mapping[str, t.Sequence[str]] = dataclasses.field(default_factory=dict)
+    """Public key of a client certificate → the hosts that hold it."""
 
 
 @dataclasses.dataclass(frozen=True)

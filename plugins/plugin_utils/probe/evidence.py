@@ -22,13 +22,13 @@ MAX_NOT_SEEN = 64
 
 _KEYS = (
     "root", "hostname", "addresses", "clock", "kubelet", "kubeconfig", "config", "pki", "bootstrap_kubeconfig", "client_ca_file",
-    "denials", "control_plane", "log", "serving", "network",
+    "denials", "control_plane", "log", "serving", "healthz", "network",
 )  # fmt: skip
 _STAGE_OF = {
     "node": "root", "process": "kubelet", "unit": "kubelet", "kubeconfig": "kubeconfig", "config": "config", "pki": "pki", "file": "pki",
     "bootstrap": "bootstrap_kubeconfig", "client_ca": "client_ca_file", "denials": "denials", "manifest": "control_plane", "ca_file": "control_plane",
     "manager_kubeconfig": "control_plane", "manager_log": "control_plane",
-    "log": "log", "serving": "serving", "network": "network", "etcd": "network", "address": "network", "proxy": "network",
+    "log": "log", "serving": "serving", "healthz": "healthz", "network": "network", "etcd": "network", "address": "network", "proxy": "network",
 }  # fmt: skip
 """Section kind → the key it fills, in the order in which the node is asked (see ``_KEYS``)."""
 
@@ -93,6 +93,7 @@ def build_evidence(answer: Answer, host: str, sent_at: float, answered_at: float
     evidence["serving"] = serving(answer.first("serving"))
     if evidence["control_plane"] is not None:
         evidence["control_plane"]["etcd"] = etcd(answer)
+    evidence["healthz"] = kubelets.healthz(answer.first("healthz"))
     unit = (evidence["kubelet"] or {}).get("unit") or {}
     kubeconfigs = {key: evidence[key] for key in ("kubeconfig", "bootstrap_kubeconfig")}
     evidence["network"] = network(answer, kubeconfigs, unit.get("proxies") or {}, missing)

@@ -237,6 +237,8 @@ def config(section: Section | None, flags: dict[str, str] | None, missing: Missi
         **dict.fromkeys(_CONFIG_KEYS.values()),
         "node_ip": (flags or {}).get("node-ip"),
         "feature_gates": None,
+        "layers": _layers(section),
+        "misspelled": section.all("odd")[:8],
         "unset": None,
     }
     if section.one("denied") or section.one("drop_in_denied"):
@@ -267,6 +269,22 @@ def config(section: Section | None, flags: dict[str, str] | None, missing: Missi
     result["feature_gates"] = {name: _BOOLEANS.get(value) for name, _space, value in gates}
     result["unset"] = unset
     return result
+
+
+def _layers(section: Section) -> list[Data] | None:
+    """What each file says about rotation, the configuration file first, then its drop-ins, each of which goes over those before."""
+    columns = [section.all(tag) for tag in ("layer", "layer.modified", "layer.client", "layer.serving")]
+    if len({len(column) for column in columns}) != 1:
+        return None
+    return [
+        {
+            "path": path,
+            "modified": epoch(modified),
+            "rotate_certificates": _BOOLEANS.get(client),
+            "server_tls_bootstrap": _BOOLEANS.get(serving),
+        }
+        for path, modified, client, serving in zip(*columns, strict=True)
+    ]
 
 
 def client_ca(section: Section | None, missing: Missing) -> Data | None:

@@ -13,6 +13,10 @@ import re
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.protocol import Answer, Section
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.values import Data, epoch, systemd_time
 
+HEALTHZ_SECONDS = 3
+_TIMED_OUT = (28, 124, 137, 143)
+"""Exit statuses of curl and of ``timeout`` for a time that ran out."""
+
 _EXIT_CODES = {"1": "exited", "2": "killed", "3": "dumped"}
 
 
@@ -31,7 +35,15 @@ def clock(node: Section, end_time: int | None, sent_at: float, answered_at: floa
         "source": node.one("clock_source"),
         "boot_time": epoch(node.number("btime")),
         "uptime_seconds": node.number("uptime"),
+        "suspended_seconds": _suspended(node),
+        "previous_boot_end": epoch(node.number("previous_boot_end")),
     }
+
+
+def _suspended(node: Section) -> int | None:
+    """How long the machine has been suspended since its boot: the uptime counts that time, the monotonic clock does not."""
+    uptime, monotonic = node.number("uptime"), node.number("monotonic")
+    return None if uptime is None or monotonic is None else max(uptime - monotonic, 0)
 
 
 def kubelet(answer: Answer) -> Data:
@@ -50,6 +62,7 @@ def kubelet(answer: Answer) -> Data:
         "parent": process.one("parent"),
         "data_dir": (unit or process).one("data_dir"),
         "pid": process.number("pid"),
+        "state": process.one("state"),
         "started": _started(process, answer.first("node")),
         "binary_changed": epoch(process.number("binary_changed")),
         "version": (process.one("version") or "").rpartition(" ")[2] or None,
@@ -69,6 +82,19 @@ def denials(section: Section | None) -> Data | None:
         stamp = re.search(r"audit\((\d{9,11})\.", line) or re.match(r"(\d{9,11})\.", line)
         lines.append({"time": epoch(stamp.group(1)) if stamp else None, "message": line})
     return {"selinux": section.one("enforcing"), "lines": lines}
+
+
+def healthz(section: Section | None) -> Data | None:
+    """What became of ``GET /healthz``: ``answer`` is answered, refused or timeout; None where it was not asked."""
+    if section is None:
+        return None
+    status, code = section.number("status"), section.number("http")
+    if code:
+        return {"address": section.name, "port": section.number("port"), "answer": "answered", "http_status": code}
+    answer = None if status is None else "refused"
+    if status in _TIMED_OUT or (section.number("seconds") or 0) >= HEALTHZ_SECONDS:
+        answer = "timeout"
+    return {"address": section.name, "port": section.number("port"), "answer": answer, "http_status": None}
 
 
 def _started(process: Section, node: Section | None) -> str | None:

@@ -31,7 +31,7 @@ def log(section: Section | None, cap: int, now: datetime) -> Data | None:
     result: Data = {
         "source": source if source in ("journal", "file") else "none",
         "since": epoch(section.number("since")),
-        **dict.fromkeys(("first", "last", "lines", "counts", "entries", "dropped")),
+        **dict.fromkeys(("first", "last", "lines", "counts", "entries", "dropped", "longest_down")),
     }
     if not section.one("complete"):
         return result
@@ -64,10 +64,17 @@ def log(section: Section | None, cap: int, now: datetime) -> Data | None:
         last=log_time(section.one("last") or "", now, zone),
         lines=None if section.one("partial") else section.number("lines"),
         counts=counts,
+        longest_down=_down(section),
         entries=kept,
         dropped=max(matching - len(kept), 0) + (section.number("over") or 0),
     )
     return result
+
+
+def _down(section: Section) -> Data | None:
+    """The longest time within the window in which the journal says that the kubelet, or its machine, was down."""
+    begin, _space, end = (section.one("down") or "").partition(" ")
+    return {"from": epoch(begin), "to": epoch(end)} if epoch(begin) and epoch(end) else None
 
 
 def _choose(entries: list[Data], cap: int) -> list[Data]:

@@ -39,6 +39,20 @@ registered() {
     [ "$(($(date +%s) - $(date -d "$renewed" +%s)))" -le "$2" ]
 }
 
+# expired_serving_pair MACHINE: a self-signed serving certificate as a kubelet makes it, which ended yesterday, and its key.
+expired_serving_pair() {
+    (cd "$(dirname "$LAB_ENTRY_POINT")" && "$LAB_PYTHON" - "$1" <<'PYTHON'
+import datetime, sys
+from kubelab import pki
+day = datetime.timedelta(days=1)
+pair = pki.Authority.create(f"{sys.argv[1]}-ca@1700000000").issue(
+    f"{sys.argv[1]}@1700000000", usages=[pki.SERVER], names=[sys.argv[1]], not_before=pki.now() - 366 * day, not_after=pki.now() - day
+)
+print(b"".join(pair).decode(), end="")
+PYTHON
+    )
+}
+
 # rejoin MACHINE [TOKEN]: as a machine that has a bootstrap token and no client certificate yet.
 rejoin() {
     on "$1" systemctl stop kubelet

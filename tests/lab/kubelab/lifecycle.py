@@ -98,7 +98,7 @@ def _start(state: pathlib.Path, version: str, machines: list[Machine], signing_d
     pki.write(state / "cluster.yml", initial, 0o600)
     running.kubectl(state, "apply", "-f", "-", stdin=initial, config="super-admin.conf")
     for machine in machines:
-        running.on(state, machine.name, "systemctl", "start", "--no-block", "kubelet")
+        running.on(state, machine.name, "systemctl", "enable", "--now", "--no-block", "kubelet")
     report("the nodes join")
     wait("the nodes", lambda: not nodes_not_ready(state, names), 60, state)
     running.kubectl(state, "label", "node", CONTROL_PLANE, "node-role.kubernetes.io/control-plane=", "--overwrite")

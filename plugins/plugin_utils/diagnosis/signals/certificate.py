@@ -16,6 +16,7 @@ import typing as t
 from datetime import timedelta
 
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._time import format_time, parse_time
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.rotation import switch
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Data, View, dig
 
 ROTATION_FROM_PERCENT = 70
@@ -36,6 +37,8 @@ _UNKNOWN: Data = dict.fromkeys(
         "overdue",
         "rotation_from",
         "rotation_until",
+        "rotation_opens_in_seconds",
+        "rotation_closes_in_seconds",
         "common_name",
         "organizations",
         "serial",
@@ -70,7 +73,7 @@ def serving_signals(view: View) -> Data:
     """The serving certificate: on disk, and whether what is served on the kubelet's port is the same one."""
     probe = view.probe
     if probe is None:
-        return {**_UNKNOWN, "served": None, "served_matches_disk": None, "self_signed": None}
+        return {**_UNKNOWN, **dict.fromkeys(("served", "served_matches_disk", "self_signed", "mode"))}
     on_disk = _from_file(_current_file(probe, "serving"), view.now)
     presented = dig(probe, "serving", "certificates")
     served = presented[0] if presented else None
@@ -85,7 +88,24 @@ def serving_signals(view: View) -> Data:
         if served and served.get("serial") and on_disk["present"]
         else None,
         "self_signed": "-ca@" in (served.get("issuer") or "") if served and "error" not in served else None,
+        "mode": serving_mode(probe),
     }
+
+
+def serving_mode(probe: Data) -> str | None:
+    """``rotated`` (serverTLSBootstrap, which goes before a file), ``static`` (a file named by hand), ``self_signed`` (made once by the
+    kubelet and never renewed), None where the configuration was not seen: ``cmd/kubelet/app/server.go`` (InitializeTLS), ``kubelet.go``.
+    """
+    rotated, _source = switch(probe, "rotate-server-certificates", "server_tls_bootstrap")
+    if rotated is None:
+        return None
+    return "rotated" if rotated else "static" if _static_file(probe) else "self_signed"
+
+
+def _static_file(probe: Data) -> str | None:
+    return t.cast(
+        "str | None", dig(probe, "kubelet", "flags", "tls-cert-file") or dig(probe, "config", "tls_cert_file")
+    )
 
 
 def _current_file(probe: Data, subject: t.Literal["client", "serving"]) -> Data | None:
@@ -98,9 +118,9 @@ def _current_file(probe: Data, subject: t.Literal["client", "serving"]) -> Data 
         wanted = [dig(probe, "kubeconfig", "user", "client_certificate")]
         name = "kubelet-client-current.pem"
     else:
-        wanted = [dig(probe, "kubelet", "flags", "tls-cert-file") or dig(probe, "config", "tls_cert_file")]
-        name = "kubelet-server-current.pem"
-    if subject == "client" or dig(probe, "config", "server_tls_bootstrap") is not False:
+        wanted = [_static_file(probe)]
+        name = "kubelet.crt" if serving_mode(probe) == "self_signed" else "kubelet-server-current.pem"
+    if subject == "client" or serving_mode(probe) != "static":
         wanted.append(f"{dig(probe, 'pki', 'path')}/{name}")
     for path in wanted:
         if path and path in by_path and by_path[path].get("target_exists") is not False:
@@ -150,6 +170,10 @@ def _validity(certificate: Data, now: str) -> Data:
         "overdue": used > ROTATION_UNTIL_PERCENT,
         "rotation_from": format_time(not_before + timedelta(seconds=lifetime * ROTATION_FROM_PERCENT // 100)),
         "rotation_until": format_time(not_before + timedelta(seconds=lifetime * ROTATION_UNTIL_PERCENT // 100)),
+        "rotation_opens_in_seconds": int((not_before - moment).total_seconds())
+        + lifetime * ROTATION_FROM_PERCENT // 100,
+        "rotation_closes_in_seconds": int((not_before - moment).total_seconds())
+        + lifetime * ROTATION_UNTIL_PERCENT // 100,
         "common_name": certificate.get("common_name"),
         "organizations": certificate.get("organizations"),
         "serial": certificate.get("serial"),

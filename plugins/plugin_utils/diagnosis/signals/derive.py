@@ -35,9 +35,12 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.s
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.distribution import (
     distribution_signals,
 )
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.identity import identity_signals
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.kubelet import (
     clock_signals,
+    down_signals,
     kubelet_signals,
+    timer_signals,
 )
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.kubelet_api import (
     kubelet_api_signals,
@@ -106,6 +109,9 @@ def node_signals_of(view: View, shared: Data) -> Data:
         "clock": clock_signals(view),
         "rotation": {**rotation, "failing": _failing(client, csr["client"], log["recent"])},
         "renewal": renewal,
+        "down": down_signals(view, client),
+        "identity": identity_signals(view, client),
+        "timer": timer_signals(view, client),
         "kubeconfig": kubeconfig_signals(view),
         "bootstrap": bootstrap,
         "client_certificate": client,

@@ -48,7 +48,28 @@ def kubelet_signals(view: View) -> Data:
         "inactive_since": dig(unit, "inactive_since"),
         "exit_status": dig(unit, "main_exit_status"),
         "version": dig(view.node, "kubelet_version") or dig(kubelet, "version"),
+        "state": dig(kubelet, "state"),
+        "healthz": dig(view.probe, "healthz", "answer"),
+        "healthz_url": _healthz_url(dig(view.probe, "healthz")),
+        "responding": _responding(kubelet, dig(view.probe, "healthz"), age),
     }
+
+
+START_SECONDS = 120
+"""How long a kubelet may take until its health endpoint listens. One that accepts a connection and says nothing is stuck at any age."""
+
+
+def _responding(kubelet: Data | None, healthz: Data | None, age: int | None) -> bool | None:
+    answer = dig(healthz, "answer")
+    if dig(kubelet, "pid") is None or answer is None:
+        return None
+    if answer == "refused":
+        return None if age is None or age < START_SECONDS else False
+    return bool(answer == "answered" and dig(healthz, "http_status") == 200)
+
+
+def _healthz_url(healthz: Data | None) -> str | None:
+    return f"http://{healthz.get('address')}:{healthz.get('port')}/healthz" if healthz else None
 
 
 def clock_signals(view: View) -> Data:
@@ -59,5 +80,80 @@ def clock_signals(view: View) -> Data:
         "offset_seconds": offset,
         "offset_to_api_seconds": offset - api_offset if offset is not None and api_offset is not None else None,
         "synchronized": dig(view.probe, "clock", "synchronized"),
+        "api_offset_seconds": api_offset,
         "boot_time": dig(view.probe, "clock", "boot_time"),
+        "suspended_seconds": dig(view.probe, "clock", "suspended_seconds"),
+        "stepped_seconds": _stepped(view.probe),
     }
+
+
+def _stepped(probe: Data | None) -> int | None:
+    """How far the clock was set forward since the kubelet started: its start counted back from now, less the one that systemd wrote down."""
+    counted, written = dig(probe, "kubelet", "started"), dig(probe, "kubelet", "unit", "main_started")
+    return seconds_since(written, counted) if written and counted else None
+
+
+def timer_signals(view: View, client_certificate: Data) -> Data:
+    """Signals ``timer``: the time that the kubelet's timers have lost since its start, and whether that made it miss its rotation.
+
+    Go's timers follow the monotonic clock, which stands still while a machine is suspended and does not follow a clock that is set. A
+    deadline is at most ``rotation_until``, so the kubelet must have started before that, and have lost as much as has passed since.
+    """
+    clock = clock_signals(view)
+    lost = {"suspended": clock["suspended_seconds"], "a clock set forward": clock["stepped_seconds"]}
+    most = max((name for name in lost if lost[name] is not None), key=lambda name: lost[name], default=None)
+    seconds = None if most is None else lost[most]
+    until, started = (
+        client_certificate["rotation_until"],
+        dig(view.probe, "kubelet", "unit", "main_started") or dig(view.probe, "kubelet", "started"),
+    )
+    late = seconds_since(until, view.now) if until else None
+    missed = None
+    if seconds is not None and late is not None and started is not None:
+        missed = late > 0 and started < until and seconds >= max(late, LOST_SECONDS)
+    return {"lost_seconds": seconds, "lost_to": most, "missed": missed}
+
+
+LOST_SECONDS = 60
+"""Less may be a second of rounding here and there, or a clock that is kept right by slewing."""
+
+
+def down_signals(view: View, client_certificate: Data) -> Data:
+    """Signals ``down``: the time without a kubelet that lies over most of the window in which it should have rotated this certificate.
+
+    From the unit (its last stop and start), the journal's longest silence behind an end, and the machine's last boot. ``from`` and ``to``
+    are None where no such time is known, ``seen`` is None where none of the three could be read.
+    """
+    unit, log = dig(view.probe, "kubelet", "unit"), dig(view.probe, "log")
+    spans = [
+        (dig(unit, "inactive_since"), dig(unit, "active_since"), "unit"),
+        (dig(log, "longest_down", "from"), dig(log, "longest_down", "to"), "journal"),
+        (dig(view.probe, "clock", "previous_boot_end"), dig(view.probe, "clock", "boot_time"), "boot"),
+    ]
+    if (
+        dig(unit, "inactive_since")
+        and not dig(view.probe, "kubelet", "pid")
+        and dig(unit, "active_state") == "inactive"
+    ):
+        spans[0] = (dig(unit, "inactive_since"), view.now, "unit")
+    opens, closes = client_certificate["rotation_from"], client_certificate["rotation_until"]
+    window = seconds_since(opens, closes) if opens and closes else None
+    found: Data = {"from": None, "to": None, "lasted_seconds": None, "source": None, "percent_of_window": 0}
+    for begin, end, source in spans:
+        if not begin or not end or not window or begin >= end:
+            continue
+        covered = seconds_since(max(begin, opens), min(end, closes)) or 0
+        percent = round(max(covered, 0) * 100 / window)
+        if end >= closes and percent > found["percent_of_window"]:
+            found = {
+                "from": begin,
+                "to": end,
+                "lasted_seconds": seconds_since(begin, end),
+                "source": source,
+                "percent_of_window": percent,
+            }
+    seen = unit is not None or log is not None
+    return {**found, "through_window": found["percent_of_window"] >= MOST_PERCENT if seen and window else None}
+
+
+MOST_PERCENT = 50

@@ -13,6 +13,8 @@ progress of a rotation is logged at -v=2 only.
 
 from __future__ import annotations
 
+import re
+
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._log_categories import CATEGORIES
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import (
     Data,
@@ -36,6 +38,7 @@ def log_signals(view: View, since: str | None) -> Data:
             "recent": dict.fromkeys(CATEGORIES),
             "first": {},
             "lines": [],
+            "start_failure": None,
         }
 
     def recent(moment: str | None) -> bool:
@@ -52,4 +55,25 @@ def log_signals(view: View, since: str | None) -> Data:
             if recent(dig(counts, name, "last"))
         },
         "lines": [entry for entry in dig(log, "entries") or () if recent(entry.get("time"))],
+        "start_failure": _start_failure(
+            [e for e in dig(log, "entries") or () if "start_failed" in e["categories"]], view
+        ),
     }
+
+
+_OF_CREDENTIALS = frozenset(
+    ("create_failed", "no_valid_certificate", "certificate_expired", "bootstrap_kubeconfig_missing", "kubeconfig_unusable", "unauthorized",
+     "forbidden", "anonymous", "name_unresolved", "connection_refused", "connection_timeout", "server_untrusted", "store_failed",
+     "server_certificate_expired", "server_name_mismatch", "disk_full", "read_only", "permission_denied", "key_mismatch", "not_a_symlink")
+)  # fmt: skip
+_ABOUT_CREDENTIALS = re.compile(r"certificate|kubeconfig|bootstrap|x509|tls:|\bCA\b", re.IGNORECASE)
+
+
+def _start_failure(entries: list[Data], view: View) -> Data | None:
+    """The last line with which a start ended, and whether it is about anything else than credentials; None when no young one was seen."""
+    entry = entries[-1] if entries else None
+    age = seconds_since(dig(entry, "time"), view.now)
+    if entry is None or age is None or age > RECENT_SECONDS:
+        return None
+    credentials = bool(_OF_CREDENTIALS & set(entry["categories"]) or _ABOUT_CREDENTIALS.search(entry["message"]))
+    return {"message": entry["message"], "time": entry["time"], "about_credentials": credentials}

@@ -12,27 +12,105 @@ Sources: ``KubeletConfiguration`` (rotateCertificates has no default in v1beta1 
 
 from __future__ import annotations
 
+import typing as t
+
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.connection import (
     cluster_cas,
     host_of,
     known_host,
 )
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Data, View, dig
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import (
+    Data,
+    View,
+    dig,
+    latest,
+    seconds_since,
+)
 
 _TRUE = frozenset(("true", "t", "1", ""))
 
 
 def rotation_signals(view: View) -> Data:
-    """``client`` and ``serving``: true, false or None (unknown); ``*_source``: flag, file, default or None."""
-    client, client_source = _switch(view.probe, "rotate-certificates", "rotate_certificates")
-    serving, serving_source = _switch(view.probe, "rotate-server-certificates", "server_tls_bootstrap")
+    """``client`` and ``serving``: true, false or None (unknown); ``*_source``: flag, file, default or None; ``*_setting`` says both in
+    words, one of four: true, false, unset so the default, unknown. ``running``: whether the process started with rotation on.
+    """
+    client, client_source = switch(view.probe, "rotate-certificates", "rotate_certificates")
+    serving, serving_source = switch(view.probe, "rotate-server-certificates", "server_tls_bootstrap")
+    layers = [layer for layer in dig(view.probe, "config", "layers") or () if isinstance(layer, dict)]
+    said = [layer for layer in layers if layer.get("rotate_certificates") is not None]
+    first = layers[0] if layers else {}
+    misspelled = dig(view.probe, "config", "misspelled")
+    changed = latest([dig(view.probe, "config", "modified"), *(layer.get("modified") for layer in layers)])
+    started = dig(view.probe, "kubelet", "started")
+    newer = None if started is None else seconds_since(started, changed) if changed else None
+    gate = _gate(view.probe)
     return {
+        "client_setting": _setting(client, client_source),
+        "serving_setting": _setting(serving, serving_source),
+        "serving_gate": gate,
+        "file_says": first.get("rotate_certificates"),
+        "overridden": None
+        if client is None or not layers
+        else first.get("rotate_certificates") is True and client is False,
+        "overridden_by": _overridden_by(client, client_source, said),
+        "misspelled": misspelled,
+        "misspelling_matters": None
+        if misspelled is None
+        else any((serving if _of_serving(key) else client) is False for key in misspelled),
+        "running": _running(view.probe, started),
+        "config_changed": changed,
+        "config_newer": None if newer is None else newer > NEWER_SECONDS,
         "client": client,
         "client_source": client_source,
         "serving": serving,
         "serving_source": serving_source,
         "config": dig(view.probe, "config", "path"),
     }
+
+
+NEWER_SECONDS = 5
+"""The start of a process is known to a second or two only."""
+
+
+def _setting(value: bool | None, source: str | None) -> str | None:
+    if value is None:
+        return "unknown"
+    if source == "default":
+        return "unset, so this version's default, false"
+    return f"{'true' if value else 'false'} by {'a flag' if source == 'flag' else 'the configuration file'}"
+
+
+def _overridden_by(client: bool | None, source: str | None, said: t.Sequence[Data]) -> str | None:
+    if client is not False:
+        return None
+    return "the flag --rotate-certificates" if source == "flag" else str(said[-1].get("path")) if said else None
+
+
+def _of_serving(key: str) -> bool:
+    return "server" in key.lower()
+
+
+def _gate(probe: Data | None) -> bool | None:
+    """RotateKubeletServerCertificate: by flag, by file, else True (on by default since 1.12); None where the file was not read."""
+    gates = dict(dig(probe, "config", "feature_gates") or {})
+    for pair in str(dig(probe, "kubelet", "flags", "feature-gates") or "").split(","):
+        name, _equals, value = pair.partition("=")
+        gates[name.strip()] = value.strip().lower() in _TRUE
+    if gates.get("RotateKubeletServerCertificate") is not None:
+        return bool(gates["RotateKubeletServerCertificate"])
+    return None if dig(probe, "config", "feature_gates") is None else True
+
+
+def _running(probe: Data | None, started: str | None) -> bool | None:
+    """Whether this process logged ``Client rotation is on`` at its start (level 0, always printed); None where the log does not reach back."""
+    log = dig(probe, "log")
+    if started is None or dig(log, "counts") is None:
+        return None
+    age = seconds_since(started, dig(log, "counts", "rotation_enabled", "last") or "")
+    if age is not None and age >= -NEWER_SECONDS:
+        return True
+    covered = seconds_since(started, dig(log, "first") or "")
+    return False if covered is not None and covered <= NEWER_SECONDS else None
 
 
 def kubeconfig_signals(view: View) -> Data:
@@ -48,7 +126,32 @@ def kubeconfig_signals(view: View) -> Data:
         "client_certificate": dig(kubeconfig, "user", "client_certificate"),
         "embedded": None if kind is None else kind == "client_certificate_data",
         "modified": dig(kubeconfig, "modified"),
+        "user": dig(kubeconfig, "user", "name"),
+        "flag": _names_kubeconfig(view.probe),
+        "rotated_file": f"{dig(view.probe, 'pki', 'path')}/kubelet-client-current.pem"
+        if dig(view.probe, "pki", "path")
+        else None,
+        "elsewhere": _elsewhere(view.probe),
     }
+
+
+def _names_kubeconfig(probe: Data | None) -> bool | None:
+    """Whether the kubelet was given a kubeconfig. None where its own flags are not to be seen (it runs inside k3s, say)."""
+    flags = dig(probe, "kubelet", "flags")
+    if flags is None or dig(probe, "kubelet", "binary") not in (None, "kubelet"):
+        return None
+    return bool(flags.get("kubeconfig"))
+
+
+def _elsewhere(probe: Data | None) -> bool | None:
+    """Whether the kubeconfig names another file than the one that rotation keeps current, and no link to it."""
+    named, folder = dig(probe, "kubeconfig", "user", "client_certificate"), dig(probe, "pki", "path")
+    if dig(probe, "kubeconfig", "user", "kind") != "client_certificate_file" or not named or not folder:
+        return None
+    current = f"{folder}/kubelet-client-current.pem"
+    by_path = {entry.get("path"): entry for entry in dig(probe, "pki", "files") or () if isinstance(entry, dict)}
+    entry = by_path.get(named, {})
+    return named != current and not (entry.get("type") == "link" and entry.get("target") == current)
 
 
 def bootstrap_signals(view: View, client_certificate: Data) -> Data:
@@ -106,7 +209,8 @@ def _looked(probe: Data) -> bool:
     return dig(probe, "kubelet", "flags") is not None and not missing & {"bootstrap_kubeconfig", "kubelet.flags"}
 
 
-def _switch(probe: Data | None, flag: str, key: str) -> tuple[bool | None, str | None]:
+def switch(probe: Data | None, flag: str, key: str) -> tuple[bool | None, str | None]:
+    """A boolean of the configuration and where it is from: a flag goes before the file and its drop-ins."""
     flags = dig(probe, "kubelet", "flags")
     if flags is not None and flag in flags:
         return str(flags[flag]).lower() in _TRUE, "flag"

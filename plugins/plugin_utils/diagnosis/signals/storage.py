@@ -52,6 +52,7 @@ def storage_signals(view: View) -> Data:
         "mount_point": dig(filesystem, "mount_point"),
         "filesystem": dig(filesystem, "type"),
         "read_only": dig(filesystem, "read_only"),
+        "volatile": None if dig(filesystem, "type") is None else dig(filesystem, "type") in ("tmpfs", "ramfs"),
         "writable": dig(pki, "writable"),
         "free_bytes": free,
         "inodes_free": inodes,

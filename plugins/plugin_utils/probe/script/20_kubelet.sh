@@ -8,7 +8,7 @@
 # The kubelet: its process, else its unit, and the flags of it that matter. Other flags and the environment by name only.
 
 # As awk's regular expression; what is not named here never leaves the node with a value.
-KUBELET_FLAGS='config|config-dir|kubeconfig|bootstrap-kubeconfig|cert-dir|rotate-certificates|rotate-server-certificates|hostname-override|node-ip|tls-cert-file|tls-private-key-file|client-ca-file|feature-gates|root-dir|port|address|cloud-provider|logging-format|log-file|v'
+KUBELET_FLAGS='config|config-dir|kubeconfig|bootstrap-kubeconfig|cert-dir|rotate-certificates|rotate-server-certificates|hostname-override|node-ip|tls-cert-file|tls-private-key-file|client-ca-file|feature-gates|root-dir|port|address|healthz-port|healthz-bind-address|cloud-provider|logging-format|log-file|v'
 
 # arguments, one a line → "flag name value" for those of the list (boolean ones may have no value), "other name" for the rest.
 FLAGS_AWK='
@@ -127,6 +127,7 @@ process_section() {
   ticks=$(sed 's/^.*) //' "$KCP_PROC/$KUBELET_PID/stat" 2>/dev/null | awk '{ print $20 }')
   say start_ticks "$ticks"
   say clock_ticks "$(getconf CLK_TCK 2>/dev/null || echo 100)"
+  say state "$(sed 's/^.*) //' "$KCP_PROC/$KUBELET_PID/stat" 2>/dev/null | cut -c 1)"
   exe=$(readlink "$KCP_PROC/$KUBELET_PID/exe" 2>/dev/null)
   say binary_changed "$(bounded 5 stat -L -c %Z "$KCP_PROC/$KUBELET_PID/exe" 2>/dev/null </dev/null)"
   say exe "$exe"
@@ -225,3 +226,41 @@ unit_section() {
 
 # flag NAME: its value (the last one given counts).
 flag() { printf '%s\n' "$FLAGS" | sed -n "s/^flag $1 //p" | tail -n 1; }
+
+# ask_healthz ADDRESS PORT: the status line of GET /healthz, by whichever of curl, wget and bash there is.
+ask_healthz() {
+  case $1 in *:*) set -- "[$1]" "$2" "$1" ;; *) set -- "$1" "$2" "$1" ;; esac
+  if has curl; then
+    bounded 4 curl -s -o /dev/null -w 'HTTP/1.1 %{http_code}\n' --noproxy '*' -m 3 "http://$1:$2/healthz" 2>/dev/null </dev/null
+  elif has bash; then
+    bounded 4 bash -c 'exec 3<>"/dev/tcp/$1/$2" || exit 7; printf "GET /healthz HTTP/1.0\r\n\r\n" >&3; read -r line <&3 && printf "%s\n" "$line"' bash "$3" "$2" 2>/dev/null </dev/null
+  else
+    bounded 4 wget -S -O /dev/null -T 3 "http://$1:$2/healthz" 2>&1 </dev/null | sed -n 's#^ *\(HTTP/\)#\1#p' | sed -n 1p
+  fi
+}
+
+# The kubelet's own health endpoint (healthzPort, 10248 by default; 0 switches it off): does the process answer at all.
+healthz_section() {
+  [ -n "$KUBELET_PID" ] || return 0
+  port=$(flag healthz-port)
+  port=${port:-$(setting healthzPort)}
+  case $port in '' | *[!0-9]*) port=10248 ;; esac
+  address=$(flag healthz-bind-address)
+  address=${address:-$(setting healthzBindAddress)}
+  case $address in '' | 0.0.0.0 | :: | *[!0-9a-f.:]*) address=127.0.0.1 ;; esac
+  if [ "$port" = 0 ]; then
+    missing healthz disabled 'healthzPort is 0'
+    return
+  fi
+  if ! has curl && ! has bash && ! has wget; then
+    missing healthz missing_tool 'the node has none of curl, bash and wget'
+    return
+  fi
+  open healthz "$address"
+  say port "$port"
+  began=$(date +%s)
+  answer=$(ask_healthz "$address" "$port")
+  say status "$?"
+  say seconds $(($(date +%s) - began))
+  say http "$(printf '%s\n' "$answer" | sed -n 's#^HTTP/[0-9.]* \([0-9][0-9][0-9]\).*#\1#p' | sed -n 1p)"
+}

@@ -162,21 +162,34 @@ CONFIG_AWK='
   if (depth == 0 && ind != base) { bad = 1; next }
   depth++; at[depth] = ind; name[depth] = key
   if (value ~ /^[[{]/ && value !~ /^(\{\}|\[\])$/ && value != "{" && value != "[" && path key ~ /^(authentication|authentication\.x509|featureGates)$/) { bad = 1; next }
-  if (path key ~ /^(kind|rotateCertificates|serverTLSBootstrap|tlsCertFile|tlsPrivateKeyFile|authentication\.x509\.clientCAFile|staticPodPath|port|address|enableServer)$/) print "set", path key, value
+  plain = tolower(key); gsub(/[-_.]/, "", plain)
+  if (plain ~ /^(rotate(client|kubelet|kubeletclient)?certificates?|certificaterotation|rotateservercertificates?|(enable)?servertlsbootstrap)$/ && path key !~ /^(rotateCertificates|serverTLSBootstrap)$/ && odd++ < 4) print "odd", path key
+  if (path key ~ /^(kind|rotateCertificates|serverTLSBootstrap|tlsCertFile|tlsPrivateKeyFile|authentication\.x509\.clientCAFile|staticPodPath|port|address|enableServer|healthzPort|healthzBindAddress)$/) print "set", path key, value
   else if (path == "featureGates.") print "gate", key, value
 }
 END { if (bad || (NR > 0 && base == "")) print "unsupported yes" }'
+
+# layer FILE SETTINGS: what one file of several says about rotation.
+layer() {
+  say layer "$1"
+  say layer.modified "$(bounded 5 stat -L -c %Y "$1" 2>/dev/null </dev/null)"
+  say layer.client "$(field 'set rotateCertificates' "$2")"
+  say layer.serving "$(field 'set serverTLSBootstrap' "$2")"
+}
 
 config_section() { # leaves the values in CONFIG
   CONFIG=
   [ -n "$CONFIG_FILE" ] || return 0
   file_section config "$CONFIG_FILE"
   [ -f "$CONFIG_FILE" ] && [ -r "$CONFIG_FILE" ] && CONFIG=$(head_of "$CONFIG_FILE" | tr -d '\000' | awk "$CONFIG_AWK")
+  layer "$CONFIG_FILE" "$CONFIG"
   for file in "$CONFIG_FOLDER"/*.conf; do
     if [ -z "$CONFIG_FOLDER" ] || [ ! -f "$file" ] || [ "$file" = "$CONFIG_FILE" ]; then continue; fi
     say drop_in "$file"
     if [ -r "$file" ]; then
-      CONFIG="$CONFIG$NL$(head_of "$file" | tr -d '\000' | awk "$CONFIG_AWK")"
+      own=$(head_of "$file" | tr -d '\000' | awk "$CONFIG_AWK")
+      layer "$file" "$own"
+      CONFIG="$CONFIG$NL$own"
     else
       say drop_in_denied "$file"
     fi

@@ -19,9 +19,13 @@ syslog && !/^([IWEF][0-9][0-9][0-9][0-9] |[A-Z][a-z][a-z] +[0-9]+ |[12][0-9][0-9
 syslog && /^[{]/ { t = "-"; rest = $0 }
 syslog && !/^[{]/ { if (substr($0, 1, 4) ~ /^[12][0-9][0-9][0-9]$/) { t = $1; rest = substr($0, length($1) + 2) } else { t = $1 "_" $2 "_" $3; rest = $0; sub(/^[^ ]+ +[^ ]+ +[^ ]+ /, "", rest) } }
 $0 == "#partial" { partial = 1; next }
+!syslog && /^-- Boot / { boot = 1; next }
 !syslog { if ($1 !~ /^[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]+(\.[0-9]+)?$/) next; t = $1; sub(/\..*/, "", t); rest = substr($0, length($1) + 2) }
-{ total++; if (total == 1) newest = t; oldest = t; low = tolower(rest) }
-low !~ wanted || low ~ unwanted { next }
+# The kubelet was down from the line with which systemd ended it until the next one; so was all of the machine between two boots.
+{ total++; if (total == 1) newest = t; low = tolower(rest) }
+!syslog && total > 1 && (boot || low ~ /systemd\[[0-9]+\]: .*(stopped|deactivated successfully|failed with result)/) && oldest - t > down { down = oldest - t; down_from = t; down_to = oldest }
+{ oldest = t; boot = 0 }
+low !~ wanted || (low ~ unwanted && low !~ /command failed|failed to run kubelet/) { next }
 {
   rest = clip(trim(rest)); matched++
   if (matched <= cap) line[matched] = t " " rest
@@ -34,6 +38,7 @@ END {
   if (total) { print "first", oldest; print "last", newest }
   for (i = 1; i <= shapes; i++) print "shape", count[order[i]], first[order[i]], last[order[i]], text[order[i]]
   for (i = 1; i <= matched && i <= cap; i++) print "line", line[i]
+  if (down > 0) print "down", down_from, down_to
   if (partial) print "partial yes"
   print "complete yes"
 }'

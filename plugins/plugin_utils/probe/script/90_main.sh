@@ -55,6 +55,9 @@ node_section() {
   say time "$NOW"
   say btime "$(awk '$1 == "btime" { print $2 }' "$KCP_PROC/stat" 2>/dev/null)"
   say uptime "$(awk '{ print int($1) }' "$KCP_PROC/uptime" 2>/dev/null)"
+  # Monotonic time, by which the kubelet's timers go, stands still while the machine is suspended; uptime does not.
+  say monotonic "$(bounded 5 sed -n 's/^now at \([0-9]*\) nsecs.*/\1/p' "$KCP_PROC/timer_list" 2>/dev/null </dev/null | sed -n 1p | sed 's/.\{9\}$//')"
+  if has journalctl; then say previous_boot_end "$(bounded 5 journalctl -q --no-pager -o short-unix -b -1 -n 1 2>/dev/null </dev/null | sed -n 's/^\([0-9]\{9,11\}\)\..*/\1/p' | tail -n 1)"; fi
   if has ip; then
     ip -o addr show scope global 2>/dev/null </dev/null | awk '$2 !~ /^(docker|cni|cali|veth|flannel|lxc|kube-ipvs|nodelocaldns)/ { sub(/\/.*/, "", $4); if (n++ < 16) print "ip", $4 }' | say_lines
   else
@@ -103,6 +106,7 @@ probe() {
   log_section
   serving_section
   etcd_section
+  healthz_section
   network_section
   say finished "$(date +%s)"
 }

@@ -38,7 +38,7 @@ def test_the_node_sends_every_line_that_has_a_category() -> None:
     for line, names in _CASES:
         if names:
             assert re.search(wanted, line.lower()), line
-            assert not re.search(unwanted, line.lower()), line
+            assert not re.search(unwanted, line.lower()) or "command failed" in line, line
 
 
 def test_meanings_are_said_once() -> None:

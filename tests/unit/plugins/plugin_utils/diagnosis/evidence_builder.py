@@ -122,12 +122,14 @@ def _worker() -> Data:
         "root": True,
         "hostname": NODE,
         "addresses": ["10.0.0.1"],
-        "clock": {"time": NOW, "offset_seconds": 0, "synchronized": True, "boot_time": ago(5e6), "uptime_seconds": 5000000},
+        "clock": {"time": NOW, "offset_seconds": 0, "synchronized": True, "boot_time": ago(5e6), "uptime_seconds": 5000000,
+                  "suspended_seconds": 0, "previous_boot_end": ago(5e6 + 60)},
         "kubelet": {
-            "binary": "kubelet", "pid": 812, "started": ago(4e6), "version": None,
+            "binary": "kubelet", "pid": 812, "state": "S", "started": ago(4e6), "version": None,
             "flags": {"kubeconfig": "/etc/kubernetes/kubelet.conf", "bootstrap-kubeconfig": "/etc/kubernetes/bootstrap-kubelet.conf"},
             "unit": {"name": "kubelet.service", "load_state": "loaded", "active_state": "active", "sub_state": "running",
-                     "result": "success", "unit_file_state": "enabled", "restarts": 0, "main_exit_status": 0, "inactive_since": None},
+                     "result": "success", "unit_file_state": "enabled", "restarts": 0, "main_exit_status": 0, "inactive_since": None,
+                     "active_since": ago(4e6), "main_started": ago(4e6)},
         },
         "kubeconfig": {
             "path": "/etc/kubernetes/kubelet.conf", "exists": True, "modified": ago(1e7), "server": "https://api:6443", "error": None,
@@ -137,18 +139,22 @@ def _worker() -> Data:
         },
         "bootstrap_kubeconfig": {"path": "/etc/kubernetes/bootstrap-kubelet.conf", "exists": False, "user": None},
         "config": {"path": "/var/lib/kubelet/config.yaml", "exists": True, "rotate_certificates": True, "server_tls_bootstrap": True,
-                   "tls_cert_file": None, "unset": []},
+                   "tls_cert_file": None, "unset": [], "modified": ago(9e6), "feature_gates": {}, "misspelled": [],
+                   "layers": [{"path": "/var/lib/kubelet/config.yaml", "modified": ago(9e6), "rotate_certificates": True,
+                               "server_tls_bootstrap": True}]},
         "pki": {"path": pki, "exists": True, "writable": True, "immutable": False,
                 "history": {"client": {"files": 3, "last_hour": 0}, "serving": {"files": 3, "last_hour": 0}},
                 "files": [file("kubelet-client-current.pem", certificate()), file("kubelet-server-current.pem", serving)],
                 "filesystem": {"type": "ext4", "mount_point": "/", "read_only": False, "read_only_on_host": False, "size_bytes": 10**10, "free_bytes": 10**9,
                                "inodes": 10**6, "inodes_free": 10**5}},
-        "log": {"source": "journal", "since": ago(86400), "first": ago(86000), "last": ago(10), "lines": 100, "counts": {}, "entries": [], "dropped": 0},
         "denials": {"selinux": None, "lines": []},
+        "log": {"source": "journal", "since": ago(86400), "first": ago(86000), "last": ago(10), "lines": 100, "counts": {},
+                "entries": [], "dropped": 0, "longest_down": None},
         "network": {"host": "api", "port": 6443, "via_proxy": None, "resolved": ["10.0.0.9"], "resolve_error": None, "connect": "ok",
                     "connect_error": None, "tls": "ok", "tls_error": None, "server_certificates": [server], "server_trusted": True,
                     "server_name_matches": True, "client_certificate_requested": True, "addresses": [], "authentication": {"http_status": 201, "username": f"system:node:{NODE}", "message": None}},
         "serving": {"address": "10.0.0.1", "port": 10250, "connect": "ok", "certificates": [serving], "error": None},
+        "healthz": {"address": "127.0.0.1", "port": 10248, "answer": "answered", "http_status": 200},
         "control_plane": None,
         "not_seen": [],
     }  # fmt: skip
@@ -163,6 +169,7 @@ def _control_plane_host() -> Data:
             {
                 **entry["certificates"][0],
                 "common_name": f"system:node:{name}",
+                "public_key_sha256": "cc" * 32,
                 "serial": "c" + entry["certificates"][0]["serial"],
                 "ip_addresses": ["10.0.0.9"],
             }
@@ -297,4 +304,7 @@ def changed(case: Data) -> Data:
         for part in parents:
             target = target[int(part)] if isinstance(target, list) else target[part]
         target[int(last) if isinstance(target, list) else last] = value
+    config = worker["config"]
+    if config and config["layers"] and f"nodes/{NODE}/config/layers" not in case.get("set", {}):
+        config["layers"][0]["rotate_certificates"] = config["rotate_certificates"]
     return evidence

@@ -46,12 +46,16 @@ def test_two_hosts_for_one_node_are_said() -> None:
 
 
 def test_a_host_without_a_node_says_why() -> None:
-    matching = match_hosts({"h": probe("system:node:gone"), "dead": probe(reachable=False)}, [node("a")])
+    matching = match_hosts({"h": probe(hostname="h"), "dead": probe(reachable=False)}, [node("a")])
     assert matching.hosts == {}
     assert {entry["host"]: entry["why"] for entry in matching.unmatched} == {
-        "h": "its certificate says gone, and no such Node is registered",
+        "h": "no Node has its name or one of its addresses",
         "dead": "it did not answer, and no Node has its name",
     }
+
+
+def test_a_host_keeps_the_name_of_its_certificate_when_that_node_is_gone() -> None:
+    assert match_hosts({"h": probe("system:node:gone")}, [node("a")]).hosts == {"gone": ("h", "certificate")}
 
 
 def test_without_a_list_of_nodes_a_host_speaks_for_itself() -> None:

@@ -32,7 +32,7 @@ if t.TYPE_CHECKING:
 NONCE = "0123456789abcdef01234567"
 NULLABLE = {
     "root", "hostname", "addresses", "clock", "kubelet", "kubeconfig", "config", "pki", "bootstrap_kubeconfig", "client_ca_file",
-    "control_plane", "denials", "log", "serving", "network",
+    "control_plane", "denials", "log", "serving", "healthz", "network",
 }  # fmt: skip
 
 
