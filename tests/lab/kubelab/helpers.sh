@@ -27,6 +27,13 @@ age() { lab age "$@"; }
 # embed MACHINE ...: as age, but inside kubelet.conf.
 embed() { lab age --embed "$@"; }
 
+# kubelet_flags MACHINE FLAG...: more flags for the kubelet, from its next start on.
+kubelet_flags() {
+    local machine="$1"
+    shift
+    on "$machine" sed -i "s|\"$| $*\"|" /var/lib/kubelet/kubeadm-flags.env
+}
+
 # rejoin MACHINE [TOKEN]: as a machine that has a bootstrap token and no client certificate yet.
 rejoin() {
     on "$1" systemctl stop kubelet
@@ -38,13 +45,6 @@ rejoin() {
 restart_kubelet() {
     on "$1" systemctl reset-failed kubelet || true
     on "$1" systemctl restart kubelet
-}
-
-# kubelet_flags MACHINE FLAG...: more flags for the kubelet, from its next start on.
-kubelet_flags() {
-    local machine="$1"
-    shift
-    on "$machine" sed -i "s|\"$| $*\"|" /var/lib/kubelet/kubeadm-flags.env
 }
 
 # log MACHINE PATTERN: a line of the running, or last, kubelet matches.
