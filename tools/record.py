@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 
 from common import BUILD, ROOT
@@ -32,6 +33,8 @@ def main() -> int:
     for path in recording.FIXTURES.glob("*.json"):
         if recorded & set(json.loads(path.read_text(encoding="utf-8"))["placed"]):
             path.unlink()
+    for name in recorded:
+        shutil.rmtree(recording.FIXTURES / name, ignore_errors=True)
     for name, placed in runs.items():
         recording.keep(BUILD / "lab" / name, name, versions[name], placed)
     print(f"Recorded {len(recorded)} cases of {len(runs)} runs in tests/fixtures")
