@@ -51,12 +51,21 @@ def manager_signals(cluster: Cluster, flags: Data | None, alive: bool | None, no
             "exit_code": dig(ended, "exit_code"),
             "finished": dig(ended, "finished"),
         },
-        "waiting_to_lead": None
-        if pods is None or alive is None
-        else alive is False and any(pod.get("ready") for pod in pods),
+        "waiting_to_lead": _waiting_to_lead(cluster, pods, flags, alive),
         "credentials": credentials,
         "log": _log(cluster),
     }
+
+
+def _waiting_to_lead(cluster: Cluster, pods: list[Data] | None, flags: Data | None, alive: bool | None) -> bool | None:
+    """One is ready, and none leads: the lease is old, or there is none although the flags let it elect a leader (the default)."""
+    if alive is None and flags is not None and str(flags.get("leader-elect")).lower() != "false":
+        gaps = dig(cluster.control_plane_info, "not_seen") or ()
+        if any(gap.get("subject") == "controller_manager.lease" and gap.get("reason") == "not_found" for gap in gaps):
+            alive = False
+    if pods is None or alive is None:
+        return None
+    return alive is False and any(pod.get("ready") for pod in pods)
 
 
 def effective_reviews(rbac: Data, own_identity: bool | None) -> Data:
