@@ -267,8 +267,12 @@ def _cluster_info(api: Api) -> Data | None:
 
 def cluster_of(kubeconfig: str) -> Data:
     """``server`` (scheme, host and port) and ``certificates`` of the one cluster of kubeadm's cluster-info, which is public."""
-    server = re.search(r"^\s*(?:- )?server:\s*[\"']?(https://[A-Za-z0-9.:\[\]-]{1,300})[\"']?\s*$", kubeconfig, re.MULTILINE)
-    ca = re.search(r"^\s*(?:- )?certificate-authority-data:\s*[\"']?([A-Za-z0-9+/=]+)[\"']?\s*$", kubeconfig, re.MULTILINE)
+    server = re.search(
+        r"^\s*(?:- )?server:\s*[\"']?(https://[A-Za-z0-9.:\[\]-]{1,300})[\"']?\s*$", kubeconfig, re.MULTILINE
+    )
+    ca = re.search(
+        r"^\s*(?:- )?certificate-authority-data:\s*[\"']?([A-Za-z0-9+/=]+)[\"']?\s*$", kubeconfig, re.MULTILINE
+    )
     try:
         pem = base64.b64decode(ca.group(1), validate=True) if ca else b""
     except ValueError:
@@ -279,7 +283,9 @@ def cluster_of(kubeconfig: str) -> Data:
 def policy_record(policy: Data) -> Data:
     """A ValidatingAdmissionPolicy: which nodes' users its expressions name, and no more of them."""
     spec = mapping(policy.get("spec"))
-    parts = [mapping(part) for key in ("matchConditions", "validations", "variables") for part in sequence(spec.get(key))]
+    parts = [
+        mapping(part) for key in ("matchConditions", "validations", "variables") for part in sequence(spec.get(key))
+    ]
     named = [name for part in parts for name in _NODE_USER.findall(text(part.get("expression"), 65536) or "")]
     return {
         "name": text(mapping(policy.get("metadata")).get("name")),

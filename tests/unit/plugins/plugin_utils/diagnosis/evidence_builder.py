@@ -133,7 +133,8 @@ def _worker() -> Data:
         "log": {"source": "journal", "since": ago(86400), "first": ago(86000), "last": ago(10), "lines": 100, "counts": {}, "entries": [], "dropped": 0},
         "network": {"host": "api", "port": 6443, "via_proxy": None, "resolved": ["10.0.0.9"], "resolve_error": None, "connect": "ok",
                     "connect_error": None, "tls": "ok", "tls_error": None, "server_certificates": [server], "server_trusted": True,
-                    "server_name_matches": True, "client_certificate_requested": True, "addresses": [], "authentication": {"http_status": 201, "username": f"system:node:{NODE}", "message": None}},
+                    "server_name_matches": True, "client_certificate_requested": True, "addresses": [],
+                    "authentication": {"http_status": 201, "username": f"system:node:{NODE}", "message": None}},
         "serving": {"address": "10.0.0.1", "port": 10250, "connect": "ok", "certificates": [serving], "error": None},
         "control_plane": None,
         "not_seen": [],
@@ -169,7 +170,7 @@ def _control_plane_host() -> Data:
                     "cluster-signing-key-file": f"{ca}.key",
                     "controllers": "*,bootstrapsigner,tokencleaner",
                 },
-            }
+            },
         },
         "files": [
             {"path": f"{ca}.crt", "modified": ago(9e6), "certificates": [], "has_key": True, "key_matches": True}
