@@ -269,8 +269,12 @@ def _cluster_info(api: Api) -> Data | None:
 
 def cluster_of(kubeconfig: str) -> Data:
     """``server`` (scheme, host and port) and ``certificates`` of the one cluster of kubeadm's cluster-info, which is public."""
-    server = re.search(r"^\s*(?:- )?server:\s*[\"']?(https://[A-Za-z0-9.:\[\]-]{1,300})[\"']?\s*$", kubeconfig, re.MULTILINE)
-    ca = re.search(r"^\s*(?:- )?certificate-authority-data:\s*[\"']?([A-Za-z0-9+/=]+)[\"']?\s*$", kubeconfig, re.MULTILINE)
+    server = re.search(
+        r"^\s*(?:- )?server:\s*[\"']?(https://[A-Za-z0-9.:\[\]-]{1,300})[\"']?\s*$", kubeconfig, re.MULTILINE
+    )
+    ca = re.search(
+        r"^\s*(?:- )?certificate-authority-data:\s*[\"']?([A-Za-z0-9+/=]+)[\"']?\s*$", kubeconfig, re.MULTILINE
+    )
     try:
         pem = base64.b64decode(ca.group(1), validate=True) if ca else b""
     except ValueError:

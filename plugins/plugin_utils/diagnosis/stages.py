@@ -66,7 +66,10 @@ STAGES = (
         ("connection.connect", "connection.resolved"),
         (
             "{connection.host}:{connection.port} {connection.connect}",
-            "server trusted: {connection.server_trusted}",
+            "{connection.host} leads to {connection.resolved_to}",
+            "through the proxy {connection.via_proxy}",
+            "TLS {connection.tls}",
+            "server trusted: {connection.server_trusted}, for that name: {connection.server_name_matches}, until {connection.server_not_after}",
             "answers HTTP {connection.http_status} to {connection.identity}",
         ),
     ),

@@ -70,7 +70,9 @@ def connection(section: Section) -> tuple[str | None, str | None, str | None, st
     )
 
 
-def network(answer: Answer, kubeconfigs: dict[str, Data | None], proxies: dict[str, str], missing: Missing) -> Data | None:
+def network(
+    answer: Answer, kubeconfigs: dict[str, Data | None], proxies: dict[str, str], missing: Missing
+) -> Data | None:
     """From the node to the server of the kubeconfig, or where that names none, of the bootstrap kubeconfig.
 
     Where the kubelet goes through a proxy, the values are of that way, and ``direct`` tells what the way around it is like.
@@ -153,7 +155,7 @@ def _met(section: Section | None, name: str, roots: list[t.Any]) -> Data:
 def _address(section: Section, name: str, roots: list[t.Any]) -> Data:
     """The short form of what one of several addresses is like."""
     met = _met(section, name, roots)
-    leaf = next((entry for entry in met["server_certificates"] or () if "error" not in entry), {})
+    leaf: Data = next((entry for entry in met["server_certificates"] or () if "error" not in entry), {})
     return {
         "address": section.name,
         "connect": met["connect"],

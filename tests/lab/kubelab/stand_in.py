@@ -44,9 +44,7 @@ def main(kind: str, state: pathlib.Path, address: str) -> None:
             threading.Thread(target=answer, args=(client, context, kind, target, onward), daemon=True).start()
 
 
-def answer(
-    client: socket.socket, context: ssl.SSLContext, kind: str, target: str, onward: ssl.SSLContext
-) -> None:
+def answer(client: socket.socket, context: ssl.SSLContext, kind: str, target: str, onward: ssl.SSLContext) -> None:
     """One connection. Whoever breaks it off ends it."""
     with contextlib.suppress(OSError):
         client.settimeout(600)

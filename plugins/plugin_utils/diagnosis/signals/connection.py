@@ -19,7 +19,6 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.v
     seconds_since,
 )
 
-
 _USER = re.compile(r"User \\*\"([^\"\\]{1,300})")
 
 
@@ -47,6 +46,7 @@ def connection_signals(view: View) -> Data:
         "kubeconfig": dig(kubeconfig, "path"),
         "server_known": known_host(view.cluster, dig(network, "host")),
         "resolved": None if resolved is None else bool(resolved),
+        "resolved_to": resolved,
         "resolve_error": dig(network, "resolve_error"),
         "connect": dig(network, "connect"),
         "connect_error": dig(network, "connect_error"),
@@ -63,14 +63,11 @@ def connection_signals(view: View) -> Data:
         "server_not_after": dig(server, "not_after"),
         "server_expired": None if left is None else left > 0,
         "trusted_issuers": [
-            cert.get("subject")
-            for cert in dig(kubeconfig, "ca", "certificates") or ()
-            if "error" not in cert
+            cert.get("subject") for cert in dig(kubeconfig, "ca", "certificates") or () if "error" not in cert
         ],
         "ca_fingerprint": _first_fingerprint(dig(kubeconfig, "ca", "certificates")),
         "http_status": status,
-        "identity": dig(network, "authentication", "username")
-        or _user_of(dig(network, "authentication", "message")),
+        "identity": dig(network, "authentication", "username") or _user_of(dig(network, "authentication", "message")),
         "authentication_message": dig(network, "authentication", "message"),
     }
 
@@ -122,8 +119,11 @@ def known_hosts(cluster: Cluster) -> list[str]:
 
 
 def known_host(cluster: Cluster, host: str | None) -> bool | None:
-    """Whether ``host`` is one of them; None where the API server's certificate was not seen, which alone names them all."""
-    if not host or not dig(cluster.control_plane_info, "api_server", "serving_certificates"):
+    """Whether ``host`` is one of them; None where the API server's certificate was not seen, which alone names them all, and for the
+    node itself, where a balancer of its own may listen (k3s, kubespray)."""
+    if not host or host == "localhost" or host.startswith("127.") or host == "::1":
+        return None
+    if not dig(cluster.control_plane_info, "api_server", "serving_certificates"):
         return None
     known = known_hosts(cluster)
     parent = host.lower().partition(".")[2]
@@ -145,7 +145,10 @@ def _of_cluster(cluster: Cluster, server: Data | None) -> bool | None:
     met = dig(cluster.control_plane_info, "api_server", "serving_certificates") or ()
     if server.get("fingerprint_sha256") in {cert.get("fingerprint_sha256") for cert in met if isinstance(cert, dict)}:
         return True
-    keys = {cert.get("subject_key_id") for cert in cluster_cas(cluster)}
+    clients = [
+        cert for cert in dig(cluster.control_plane_info, "client_ca", "certificates") or () if "error" not in cert
+    ]
+    keys = {cert.get("subject_key_id") for cert in (*cluster_cas(cluster), *clients)}
     issuer = server.get("authority_key_id")
     return None if not issuer or not keys or None in keys else issuer in keys
 
@@ -182,7 +185,9 @@ def _user_of(message: str | None) -> str | None:
 
 def _etcd(cluster: Cluster) -> list[Data]:
     """What each control-plane node that was asked met at its etcd."""
-    return [entry for host in cluster.control_plane_hosts for entry in dig(host, "etcd") or () if isinstance(entry, dict)]
+    return [
+        entry for host in cluster.control_plane_hosts for entry in dig(host, "etcd") or () if isinstance(entry, dict)
+    ]
 
 
 def _etcd_ok(cluster: Cluster) -> bool | None:

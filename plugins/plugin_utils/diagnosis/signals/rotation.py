@@ -176,7 +176,9 @@ def bootstrap_signals(view: View, client_certificate: Data) -> Data:
         "server_known": server_known,
         "ca_known": ca_known,
         "stale": _stale(exists, server_known, ca_known),
-        "ca_fingerprint": next((dig(cert, "fingerprint_sha256") for cert in dig(bootstrap, "ca", "certificates") or ()), None),
+        "ca_fingerprint": next(
+            (dig(cert, "fingerprint_sha256") for cert in dig(bootstrap, "ca", "certificates") or ()), None
+        ),
         "possible": None if exists is None else bool(exists and kind not in (None, "none")),
     }
 

@@ -237,10 +237,10 @@ etcd_section() {
     endpoint "$url" || continue
     open etcd "$HOST:$PORT"
     target "$HOST"
-    shown=$(handshake 3 "$WHERE" "$HOST" -state </dev/null)
+    shown=$(handshake 5 "$WHERE" "$HOST" -state </dev/null)
     tell_handshake "$?" "$shown"
     case $url$shown in https://*'-----BEGIN CERTIFICATE'*) ;; *) continue ;; esac
-    answer=$(printf 'GET /health HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "$HOST" | handshake 4 "$WHERE" "$HOST" -quiet -verify_return_error "$@")
+    answer=$(printf 'GET /health HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "$HOST" | handshake 5 "$WHERE" "$HOST" -quiet -verify_return_error "$@")
     printf '%s\n' "$answer" | tr -d '\r\n' | sed -n 's/.*{"health" *: *"\(true\|false\)"\(, *"reason" *: *"\([^"]*\)"\)\{0,1\}.*/\1 \3/p' | sed 's/^/health /' | cut -c 1-200 | say_lines
   done
 }

@@ -53,7 +53,9 @@ INFO = "/api/v1/namespaces/kube-public/configmaps/cluster-info"
 
 def cluster_info(pem: bytes) -> dict[str, t.Any]:
     ca = base64.b64encode(pem).decode()
-    kubeconfig = f"clusters:\n- cluster:\n    certificate-authority-data: {ca}\n    server: https://api:6443\n  name: ''\n"
+    kubeconfig = (
+        f"clusters:\n- cluster:\n    certificate-authority-data: {ca}\n    server: https://api:6443\n  name: ''\n"
+    )
     return {"data": {"kubeconfig": kubeconfig, "jws-kubeconfig-abcdef": "x..y", "jws-kubeconfig-12": "z"}}
 
 

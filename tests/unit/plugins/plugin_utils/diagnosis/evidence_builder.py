@@ -152,7 +152,8 @@ def _worker() -> Data:
                 "entries": [], "dropped": 0, "longest_down": None},
         "network": {"host": "api", "port": 6443, "via_proxy": None, "resolved": ["10.0.0.9"], "resolve_error": None, "connect": "ok",
                     "connect_error": None, "tls": "ok", "tls_error": None, "server_certificates": [server], "server_trusted": True,
-                    "server_name_matches": True, "client_certificate_requested": True, "addresses": [], "authentication": {"http_status": 201, "username": f"system:node:{NODE}", "message": None}},
+                    "server_name_matches": True, "client_certificate_requested": True, "addresses": [],
+                    "authentication": {"http_status": 201, "username": f"system:node:{NODE}", "message": None}},
         "serving": {"address": "10.0.0.1", "port": 10250, "connect": "ok", "certificates": [serving], "error": None},
         "healthz": {"address": "127.0.0.1", "port": 10248, "answer": "answered", "http_status": 200},
         "control_plane": None,
@@ -192,7 +193,7 @@ def _control_plane_host() -> Data:
                     "controllers": "*,bootstrapsigner,tokencleaner",
                     "use-service-account-credentials": "true",
                 },
-            }
+            },
         },
         "files": [
             {"path": f"{ca}.crt", "modified": ago(9e6), "certificates": [], "has_key": True, "key_matches": True}

@@ -216,7 +216,9 @@ def test_the_way_through_a_proxy_is_the_one_that_is_told(node: Node, tools: list
         current = node.pki / "kubelet-client-current.pem"
         node.write_kubeconfig(f"client-certificate: {current}\nclient-key: {current}")
         text = node.kubeconfig.read_text()
-        node.kubeconfig.write_text(text.replace("    server:", f"    proxy-url: http://u:p@127.0.0.1:{proxy}\n    server:"))
+        node.kubeconfig.write_text(
+            text.replace("    server:", f"    proxy-url: http://u:p@127.0.0.1:{proxy}\n    server:")
+        )
         evidence = node.probe(tools)
     network = evidence["network"]
     assert network["via_proxy"] == f"http://127.0.0.1:{proxy}"
@@ -261,7 +263,12 @@ def test_each_of_several_addresses(node: Node, tools: list[str], authority: Auth
     assert network["resolved"] == ["127.0.0.1", "127.0.0.9"]
     well, other = network["addresses"]
     assert (well["connect"], well["tls"], well["server_trusted"], well["http_status"]) == ("ok", "ok", True, 201)
-    assert (other["address"], other["connect"], other["tls"], other["http_status"]) == ("127.0.0.9", "refused", None, None)
+    assert (other["address"], other["connect"], other["tls"], other["http_status"]) == (
+        "127.0.0.9",
+        "refused",
+        None,
+        None,
+    )
 
 
 @_OPENSSL
@@ -273,7 +280,9 @@ def test_a_server_that_says_nothing(node: Node, tools: list[str]) -> None:
 
 
 @_OPENSSL
-def test_before_there_is_a_kubeconfig_the_bootstrap_one_counts(node: Node, tools: list[str], authority: Authority) -> None:
+def test_before_there_is_a_kubeconfig_the_bootstrap_one_counts(
+    node: Node, tools: list[str], authority: Authority
+) -> None:
     with _api_server(node.root, authority.issue("kube-apiserver", address="127.0.0.1"), authority) as (port, _asked):
         _toward(node, port)
         bootstrap = node.root / "bootstrap.conf"
