@@ -32,8 +32,8 @@ K3S = f"""#!/bin/sh
 # Stands in for K3s: an agent with the kubelet inside. K3s hides its arguments but for the first.
 [ "$1" = agent ] && [ "$2" = --data-dir ] || exit 2
 printf k3s-agent >/proc/$$/comm
-exec 3<&0
 {INSIDE} --kubeconfig="$3/agent/kubelet.kubeconfig" --config-dir="$3/agent/etc/kubelet.conf.d" $(cat "$3/agent/etc/lab-flags")
+exit $?
 """
 
 RKE2 = f"""#!/bin/sh
@@ -43,12 +43,14 @@ agent=/var/lib/rancher/rke2/agent
 {RKE2_KUBELET} --kubeconfig=$agent/kubelet.kubeconfig --config-dir=$agent/etc/kubelet.conf.d --cert-dir=$agent \\
     --tls-cert-file=$agent/serving-kubelet.crt --tls-private-key-file=$agent/serving-kubelet.key --client-ca-file=$agent/client-ca.crt \\
     $(cat $agent/etc/lab-flags) >>$agent/logs/kubelet.log 2>&1
+exit $?
 """
 
 MICROK8S = f"""#!/bin/sh
 # Stands in for kubelite: a kubelet inside, with the arguments of its file.
 for argument; do case $argument in --kubelet-args-file=*) file=${{argument#*=}} ;; esac; done
 {INSIDE} $(sed -e 's#${{SNAP_DATA}}#{SNAP_DATA}#g' -e 's#${{SNAP_COMMON}}#{SNAP_COMMON}#g' "$file")
+exit $?
 """
 
 UNIT = """[Unit]

@@ -32,11 +32,12 @@ lay_out() { lab lay-out "$@"; }
 
 put_back() { lab put-back "$@"; }
 
-# registered MACHINE SECONDS: its kubelet renewed its lease in the last seconds.
+# registered MACHINE UNIT: its kubelet has renewed its lease since that unit was started.
 registered() {
-    local renewed
+    local renewed started
     renewed=$(kubectl -n kube-node-lease get lease "$1" -o 'jsonpath={.spec.renewTime}')
-    [ "$(($(date +%s) - $(date -d "$renewed" +%s)))" -le "$2" ]
+    started=$(on "$1" systemctl show --value --property=ActiveEnterTimestamp "$2")
+    [ -n "$started" ] && [ "$(date -d "$renewed" +%s)" -gt "$(date -d "$started" +%s)" ]
 }
 
 # expired_serving_pair MACHINE: a self-signed serving certificate as a kubelet makes it, which ended yesterday, and its key.

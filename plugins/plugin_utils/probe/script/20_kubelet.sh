@@ -77,7 +77,7 @@ find_process() {
     case $comm in
       kubelet) KUBELET_PID=${folder##*/} KUBELET_BINARY=$comm ;;
       # `k3s kubectl` and the like are no node. K3s hides its arguments but for the first: "k3s agent" in one.
-      k3s*) tr '\0 ' '\n\n' <"$folder/cmdline" 2>/dev/null | sed -n 2,3p | grep -qx 'agent\|server' || continue ;;
+      k3s*) tr '\0' '\n' <"$folder/cmdline" 2>/dev/null | tr ' ' '\n' | sed -n 2,3p | grep -qx 'agent\|server' || continue ;;
     esac
     case $comm in
       kubelite | hyperkube | k3s*) [ "$KUBELET_BINARY" = kubelet ] || { KUBELET_PID=${folder##*/} KUBELET_BINARY=${comm%%-*}; } ;;
