@@ -179,18 +179,21 @@ def _alerts(log: Log) -> Result:
 
 
 def _lab_alerts(log: Log) -> Result:
-    """A real rotation failure in the lab, scraped by a Prometheus with both sets of rules (``tests/lab/alerts.py``)."""
+    """A real rotation failure in the lab, scraped by a Prometheus with both sets of rules; then promtool on what it saw."""
     if os.geteuid() != 0:
         return Result(skipped="the lab needs root")
-    program = prometheus.program("prometheus", log)
-    if program is None:
+    program, promtool = (prometheus.program(name, log) for name in ("prometheus", "promtool"))
+    if program is None or promtool is None:
         return Result(skipped="there is no prometheus, and no apt-get to fetch it")
     folder = developer_venv()
     recorded = BUILD / "lab-alerts.json"
     recorded.unlink(missing_ok=True)
     command = [folder / "bin/python", ROOT / "tests/lab/alerts.py", "--prometheus", program, "--output", recorded]
     status = log.run(command, ansible_environment(folder, live_collections()))[0]
-    return Result() if status == 0 and recorded.exists() else Result(passed=0, failed=1)
+    if status or not recorded.exists():
+        return Result(passed=0, failed=1)
+    os.environ.update(PROMTOOL=str(promtool), RECORDING=str(recorded))
+    return _pytest(log, "tests/alerts/test_recorded.py")
 
 
 def _browser(log: Log) -> Result:
@@ -271,7 +274,9 @@ def main() -> None:
     if sys.argv[1] in commands:
         environment = {**os.environ, "PYTHONPATH": str(live_collections())}
         for program, *arguments in commands[sys.argv[1]]:
-            subprocess.run([developer / program, *arguments], env=environment, cwd=ROOT, check=True)
+            done = subprocess.run([developer / program, *arguments], env=environment, cwd=ROOT, check=False)
+            if done.returncode:
+                sys.exit(done.returncode)
         return
     if sys.argv[1] == "test":
         user_venv()
