@@ -174,6 +174,10 @@ CATEGORIES: t.Final[dict[str, Category]] = {
         r"|can only create a node CSR with CN=",
         "the certificate is of another node name than the kubelet's",
     ),
+    "lenient_decoding": _category(
+        r"using lenient decoding as strict decoding failed",
+        "the configuration file has a key that the kubelet does not know and passes over",
+    ),
     "start_failed": _category(
         r"failed to run kubelet|\"?command failed\"?\s+err=|failed to initialize client certificate|failed to initialize certificate manager"
         r"|failed to (construct kubelet dependencies|load kubelet config file|validate kubelet)|unable to load client CA file",
