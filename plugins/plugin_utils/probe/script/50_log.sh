@@ -8,11 +8,7 @@
 # The kubelet's log: lines about certificates and the API server, newest first, counted by shape (the line without its numbers), so
 # that a line repeated ten thousand times is sent once.
 
-<<<<<<< HEAD
-LOG_WANTED='certificate|client cert|x509|tls:|tls handshake|csr|bootstrap|kubeconfig|unauthorized|forbidden|system:anonymous|no such host|server misbehaving|name resolution|i/o timeout|connection refused|no route to host|network is unreachable|client.timeout exceeded|asked for the client to provide|read-only file system|no space left|quota exceeded|private key|pem data|cert/key|symlink|rotat|node lease|only its own node|failed to run kubelet|command failed|failed to load kubelet|failed to validate kubelet|kubelet dependencies|admission webhook|calling webhook|call webhook|too many requests|proxyconnect|etcdserver|etcd cluster|database space|validatingadmissionpolicy|client ca file'
-=======
-LOG_WANTED='certificate|client cert|x509|tls:|tls handshake|csr|bootstrap|kubeconfig|unauthorized|forbidden|system:anonymous|no such host|server misbehaving|name resolution|i/o timeout|connection refused|no route to host|network is unreachable|client.timeout exceeded|asked for the client to provide|read-only file system|no space left|quota exceeded|private key|pem data|cert/key|symlink|rotat|node lease|only its own node|failed to run kubelet|command failed|failed to load kubelet|lenient decoding|failed to validate kubelet|kubelet dependencies|admission webhook|calling webhook|validatingadmissionpolicy|client ca file'
->>>>>>> kubelet
+LOG_WANTED='certificate|client cert|x509|tls:|tls handshake|csr|bootstrap|kubeconfig|unauthorized|forbidden|system:anonymous|no such host|server misbehaving|name resolution|i/o timeout|connection refused|no route to host|network is unreachable|client.timeout exceeded|asked for the client to provide|read-only file system|no space left|quota exceeded|private key|pem data|cert/key|symlink|rotat|node lease|only its own node|failed to run kubelet|command failed|failed to load kubelet|lenient decoding|failed to validate kubelet|kubelet dependencies|admission webhook|calling webhook|call webhook|too many requests|proxyconnect|etcdserver|etcd cluster|database space|validatingadmissionpolicy|client ca file'
 LOG_UNWANTED='prober\.go|probe failed|proberesult|imagepull|image_pull|pullimage|mountvolume|operationexecutor|error syncing pod|crashloopbackoff|dial unix|cni plugin|pod sandbox'
 
 # Lines "<time> <rest>", newest first → total, first, last, "shape COUNT FIRST LAST TEXT", "line TIME TEXT".
