@@ -298,7 +298,10 @@ def changed(case: Data) -> Data:
         worker["pki"]["files"].append(_dated(**made))
     for category, age in case.get("log", {}).items():
         worker["log"]["counts"][category] = {"count": 1, "first": ago(age), "last": ago(age)}
-        worker["log"]["entries"].append({"time": ago(age), "categories": [category], "message": f"E {category}"})
+    for age in dict.fromkeys(case.get("log", {}).values()):
+        categories = [category for category, seen in case["log"].items() if seen == age]
+        entry = {"time": ago(age), "categories": categories, "message": f"E {' '.join(categories)}"}
+        worker["log"]["entries"].append(entry)
     for path, value in case.get("set", {}).items():
         target: t.Any = evidence
         *parents, last = path.split("/")

@@ -34,6 +34,8 @@ def lay_out(evidence: Data, node: str, name: str) -> None:
     _files(worker, layout)
     kubeconfig = worker["kubeconfig"]
     kubeconfig["path"] = layout.get("kubeconfig", kubeconfig["path"])
+    if worker["kubelet"]["binary"] == "kubelet":
+        worker["kubelet"]["flags"] = {"kubeconfig": kubeconfig["path"], **worker["kubelet"]["flags"]}
     if layout.get("kubeconfig"):
         bootstrap = layout.get("bootstrap")
         worker["bootstrap_kubeconfig"] = (

@@ -23,6 +23,7 @@ def judged(case: Data, lifetime: int | None = None) -> Data:
         entry = evidence["nodes"][NODE]["pki"]["files"][0]
         entry["certificates"] = [certificate(case["client_used"], lifetime)]
         entry["modified"] = entry["certificates"][0]["not_before"]
+        evidence["nodes"][NODE]["kubelet"]["started"] = entry["modified"]
     nodes = diagnose(evidence, built_in_rules())["nodes"]
     return t.cast("Data", next(node for node in nodes if node["name"] == NODE))
 
@@ -54,7 +55,7 @@ def test_nothing_blocks_a_healthy_node() -> None:
 
 def test_what_concerns_another_certificate_or_only_a_reboot_blocks_no_rotation() -> None:
     node = judged({"set": {"nodes/worker-1/kubelet/unit/unit_file_state": "disabled"}, "csrs": [{"signer": "serving"}]})
-    assert {finding["rule"] for finding in node["findings"]} == {"kubelet-not-enabled", "serving-csr-not-approved"}
+    assert {finding["rule"] for finding in node["findings"]} == {"kubelet-not-enabled", "serving-approver-missing", "serving-csr-not-approved"}
     assert node["foresight"]["blocked_by"] == []
 
 
