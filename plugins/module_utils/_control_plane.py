@@ -53,6 +53,10 @@ _FLAGS = re.compile(
 )
 """The flags that bear on signing; others may hold what is nobody's business."""
 
+POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
+MAX_NAMED_NODES = 100
+
+_NODE_USER = re.compile(r"system:node:([a-z0-9][a-z0-9.-]{0,252})")
 _SIGNATURE = re.compile(r"jws-kubeconfig-([a-z0-9]{6})")
 _CHECK = re.compile(r"^\[([+-])\](\S+) ?(.*)$")
 
@@ -88,6 +92,7 @@ def control_plane_evidence(api: Api, with_last_issued: bool, page_size: int) -> 
         "client_ca": seen.of("client_ca", lambda: _client_ca(api)),
         "cluster_ca": seen.of("cluster_ca", lambda: _cluster_ca(api)),
         "cluster_info": seen.of("cluster_info", lambda: _cluster_info(api)),
+        "admission_policies": seen.of("admission_policies", lambda: _policies(api, page_size)),
         "controller_manager": {
             "lease": seen.of("controller_manager.lease", lambda: _manager_lease(api)),
             "pods": seen.of("controller_manager.pods", lambda: _manager_pods(api, page_size)),
@@ -273,6 +278,30 @@ def cluster_of(kubeconfig: str) -> Data:
     except ValueError:
         pem = b""
     return {"server": server.group(1) if server else None, "certificates": certificates_in(pem)}
+
+
+def policy_record(policy: Data) -> Data:
+    """A ValidatingAdmissionPolicy: which nodes' users its expressions name, and no more of them."""
+    spec = mapping(policy.get("spec"))
+    parts = [
+        mapping(part) for key in ("matchConditions", "validations", "variables") for part in sequence(spec.get(key))
+    ]
+    named = [name for part in parts for name in _NODE_USER.findall(text(part.get("expression"), 65536) or "")]
+    return {
+        "name": text(mapping(policy.get("metadata")).get("name")),
+        "failure_policy": text(spec.get("failurePolicy")),
+        "nodes": sorted({name.rstrip(".-") for name in named})[:MAX_NAMED_NODES],
+    }
+
+
+def _policies(api: Api, page_size: int) -> list[Data]:
+    """The policies that name nodes. An API server before 1.30 has none of this version."""
+    try:
+        return [record for record in list_all(api, POLICIES, page_size, policy_record) if record["nodes"]]
+    except ApiError as error:
+        if error.status == 404:
+            return []
+        raise
 
 
 def _bundle(config_map: Data, key: str, path: str) -> Data:

@@ -111,6 +111,13 @@ cluster_info:
     of bootstrap tokens that exist, have not expired and may sign; null where there is none.
   returned: O(dest) is not given
   type: dict
+admission_policies:
+  description: >-
+    The ValidatingAdmissionPolicies whose expressions name users of nodes, each C(name), C(failure_policy) and C(nodes), the names; null when
+    they could not be listed.
+  returned: O(dest) is not given
+  type: list
+  elements: dict
 controller_manager:
   description: The controller manager, which approves and signs.
   returned: O(dest) is not given

@@ -36,6 +36,7 @@ NOT_SEEN = {
     "pods": "control_plane_info.controller_manager.pods",
     "extension-apiserver-authentication": "control_plane_info.client_ca",
     "kube-root-ca.crt": "control_plane_info.cluster_ca",
+    "validatingadmissionpolicies": "control_plane_info.admission_policies",
     "cluster-info": "control_plane_info.cluster_info",
 }
 """What is not seen without the rule for it."""

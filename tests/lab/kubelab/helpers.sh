@@ -131,6 +131,20 @@ change_api_server() {
     while lease_over 3 2>/dev/null; do sleep 0.5; done
 }
 
+# etcd_alarm BODY: a request to etcd's maintenance/alarm, as etcdctl makes it (the machine has none).
+etcd_alarm() {
+    on cp1 sh -c 'cd /etc/kubernetes/pki; printf "POST /v3/maintenance/alarm HTTP/1.1\r\nHost: localhost\r\nContent-Length: %s\r\nConnection: close\r\n\r\n%s" "${#1}" "$1" |
+        timeout 5 openssl s_client -quiet -connect 127.0.0.1:2379 -CAfile etcd/ca.crt \
+            -cert apiserver-etcd-client.crt -key apiserver-etcd-client.key 2>/dev/null' sh "$1"
+}
+
+# etcd_disarm: forget the alarm of a full etcd.
+etcd_disarm() {
+    local member
+    member=$(etcd_alarm '{"action":"GET"}' | sed -n 's/.*"memberID":"\([0-9]*\)".*/\1/p')
+    [ -z "$member" ] || etcd_alarm "{\"action\":\"DEACTIVATE\",\"alarm\":\"NOSPACE\",\"memberID\":\"$member\"}" >/dev/null
+}
+
 # stand_in KIND ADDRESS: something else in the API server's place, at an address of its own on the bridge; see stand_in.py.
 stand_in() {
     ip address replace "$2/24" dev lab0

@@ -93,6 +93,7 @@ def api_server_signals(view: View) -> Data:
         "node_authorizer": _flag(view.cluster, "authorization-mode", "AlwaysAllow", "Node"),
         "authorization_modes": _flags(view.cluster).get("authorization-mode"),
         "csr_api": _csr_api(view.cluster),
+        "policies_naming_node": _policies_naming(view),
         "cluster_ca_fingerprint": _first_fingerprint(dig(info, "cluster_ca", "certificates")),
     }
 
@@ -229,6 +230,16 @@ def _flag(cluster: Cluster, name: str, default: str, wanted: str) -> bool | None
     """Whether ``wanted`` is among the flag's values; None where no manifest was read."""
     flags = _flags(cluster)
     return wanted in str(flags.get(name, default)).split(",") if flags else None
+
+
+def _policies_naming(view: View) -> list[str] | None:
+    """The admission policies that name this very node's user and that its log complains of; None where they were not listed."""
+    policies = dig(view.cluster.control_plane_info, "admission_policies")
+    if not isinstance(policies, list):
+        return None
+    said = " ".join(str(dig(entry, "message")) for entry in dig(view.probe, "log", "entries") or ())
+    naming = [policy for policy in policies if view.name in (dig(policy, "nodes") or ())]
+    return [str(policy["name"]) for policy in naming if dig(policy, "name") and f"'{policy['name']}'" in said]
 
 
 def _csr_api(cluster: Cluster) -> bool | None:

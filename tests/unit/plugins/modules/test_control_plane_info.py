@@ -37,6 +37,7 @@ def pod(command: list[t.Any], labels: t.Any = None, **status: t.Any) -> dict[str
     }
 
 
+POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
 INFO = "/api/v1/namespaces/kube-public/configmaps/cluster-info"
 
 
@@ -58,6 +59,7 @@ def cluster(api_server: t.Any, ca: t.Any) -> t.Any:
         f"{SYSTEM}/configmaps/extension-apiserver-authentication": reply(200, config_map("client-ca-file", ca.pem)),
         "/api/v1/namespaces/kube-public/configmaps/kube-root-ca.crt": reply(200, config_map("ca.crt", ca.pem + ca.pem)),
         INFO: reply(200, cluster_info(ca.pem)),
+        POLICIES: reply(404, {"message": "no such resource"}),
         LEASE: reply(
             200, {"spec": {"holderIdentity": "cp1_x", "renewTime": "2026-11-23T20:05:00.1Z", "leaseTransitions": 3}}
         ),
@@ -123,6 +125,26 @@ def test_all_of_it(run_module: t.Any, cluster: t.Any) -> None:
         }
     ]
     assert result["last_issued"] == {}
+
+
+def test_only_policies_that_name_nodes_are_told(run_module: t.Any, cluster: t.Any) -> None:
+    assert run(run_module, cluster)["admission_policies"] == []
+
+    def policy(name: str, **spec: t.Any) -> dict[str, t.Any]:
+        return {"metadata": {"name": name}, "spec": spec}
+
+    named = {"expression": "request.userInfo.username != 'system:node:worker-7'"}
+    items = [
+        policy("a", validations=[named], failurePolicy="Fail"),
+        policy("b", matchConditions=[named, None, {"expression": 7}], variables=[{"expression": "'system:node:b.c.'"}]),
+        policy("c", validations=[{"expression": "size('system:nodes') > 0"}]),
+        policy("d", validations="junk"),
+    ]
+    cluster.serve_list(POLICIES, items)
+    assert run(run_module, cluster)["admission_policies"] == [
+        {"name": "a", "failure_policy": "Fail", "nodes": ["worker-7"]},
+        {"name": "b", "failure_policy": None, "nodes": ["b.c", "worker-7"]},
+    ]
 
 
 @pytest.mark.parametrize(
