@@ -65,8 +65,8 @@ OF_STAGE: dict[str, dict[str, str]] = {
 
 OF_RULE: dict[str, dict[str, str]] = {
     "api-server-untrusted": {"ca": OF_STAGE["connection"]["ca"], "kubelet": OF_STAGE["connection"]["kubelet"]},
-    "auto-approval-binding-missing": {"rbac": "this binding is what lets renewals be approved"},
-    "bootstrap-approval-binding-missing": {"rbac": "this binding is what lets joining nodes be approved"},
+    "auto-approval-binding-missing": {"rbac": OF_STAGE["approval"]["rbac"]},
+    "bootstrap-approval-binding-missing": {"rbac": OF_STAGE["approval"]["rbac"]},
     "ca-rotated-node-left-behind": {"ca": "the CA was changed everywhere but on this node"},
     "controller-manager-not-leading": {"rbac": "its role decides whether it may write its lease"},
     "csr-create-forbidden": {"rbac": OF_STAGE["request"]["rbac"]},
