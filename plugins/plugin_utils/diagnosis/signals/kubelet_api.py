@@ -67,6 +67,8 @@ def kubelet_api_signals(view: View, serving: Data, running: bool | None) -> Data
         "trusted": _signed_by(chain, authority) if presented and authority else None,
         "api_client_file": client_file,
         "api_client_issuer": client[0].get("issuer") if client else None,
+        "api_client_issuer_key": client[0].get("authority_key_id") if client else None,
+        "client_ca_keys": [c["subject_key_id"] for c in own_ca or () if c.get("subject_key_id")],
         "client_ca_file": dig(probe, "client_ca_file", "path"),
         "client_ca_subjects": [c.get("subject") for c in own_ca or () if "error" not in c],
         "trusts": _signed_by(client, own_ca) if client and own_ca else None,
