@@ -17,11 +17,20 @@ CASES = ROOT / "tests/unit/plugins/plugin_utils/diagnosis/cases"
 FAULTS = {
     yaml.safe_load(path.read_text(encoding="utf-8"))["rule"] for path in (ROOT / "tests/lab/faults").glob("*.yml")
 }
+COMPOUNDS = sorted((ROOT / "tests/lab/compound").glob("*.yml"))
+HEALTHY = sorted((ROOT / "tests/lab/faults").glob("healthy-*.yml"))
 NOT_IN_LAB = yaml.safe_load((ROOT / "tests/repository/not_in_lab.yml").read_text(encoding="utf-8")) or {}
 
 
-def test_there_are_rules() -> None:
-    assert len(RULES) >= 14
+# What there must be at least: a loss is noticed.
+MIN_RULES, MIN_LIVE, MIN_COMPOUNDS, MIN_HEALTHY = 60, 45, 15, 10
+
+
+def test_there_are_rules_and_what_tries_them() -> None:
+    assert len(RULES) >= MIN_RULES
+    assert len(FAULTS & set(RULES)) >= MIN_LIVE
+    assert len(COMPOUNDS) >= MIN_COMPOUNDS
+    assert len(HEALTHY) >= MIN_HEALTHY
 
 
 @pytest.mark.parametrize("rule", RULES)
