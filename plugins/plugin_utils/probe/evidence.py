@@ -73,7 +73,9 @@ def build_evidence(answer: Answer, host: str, sent_at: float, answered_at: float
     if answer.first("process") is not None:
         evidence["kubelet"] = kubelets.kubelet(answer)
         if evidence["kubelet"]["flags"] is None:
-            missing("kubelet.flags", "not_found", "no kubelet runs and no unit of it tells its flags")
+            inside = evidence["kubelet"]["binary"] not in (None, "kubelet")
+            why = "the kubelet runs inside a larger process that hands it none" if inside else "no kubelet runs"
+            missing("kubelet.flags", "not_found", f"{why} and no unit of it tells its flags")
     flags = (evidence["kubelet"] or {}).get("flags")
     evidence["kubeconfig"] = files.kubeconfig(answer.first("kubeconfig"), "kubeconfig", missing)
     evidence["bootstrap_kubeconfig"] = files.kubeconfig(answer.first("bootstrap"), "bootstrap_kubeconfig", missing)
