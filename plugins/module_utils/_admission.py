@@ -82,7 +82,9 @@ def nodes_named(spec: Data) -> list[str]:
     """The nodes whose users (``system:node:<name>``) a policy's expressions name."""
     keys = ("matchConditions", "validations", "variables")
     expressions = [mapping(part).get("expression") for key in keys for part in sequence(spec.get(key))]
-    named = {name.rstrip(".-") for expression in expressions for name in _NODE_USER.findall(text(expression, 65536) or "")}
+    named = {
+        name.rstrip(".-") for expression in expressions for name in _NODE_USER.findall(text(expression, 65536) or "")
+    }
     return sorted(named)[:MAX_NAMED_NODES]
 
 

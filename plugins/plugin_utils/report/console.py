@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._model import STAGES, VERDICTS, Record, read
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._model import STAGES, VERDICTS, read
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._read import Record
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._text import (
     ago,
     clock,

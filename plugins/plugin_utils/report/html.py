@@ -25,9 +25,9 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._mod
     STAGES,
     STATES,
     VERDICTS,
-    Record,
     read,
 )
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._read import Record
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report.console import not_seen_groups
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report.timeline import pictures
 from jinja2 import Environment, FileSystemLoader, StrictUndefined

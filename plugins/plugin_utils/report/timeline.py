@@ -15,7 +15,8 @@ from __future__ import annotations
 import typing as t
 from datetime import UTC, datetime, timedelta
 
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._model import KINDS, Record
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._model import KINDS
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._read import Record
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._text import moment, shorten, width
 
 WIDTH = 1120

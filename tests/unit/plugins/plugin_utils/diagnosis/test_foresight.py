@@ -55,7 +55,11 @@ def test_nothing_blocks_a_healthy_node() -> None:
 
 def test_what_concerns_another_certificate_or_only_a_reboot_blocks_no_rotation() -> None:
     node = judged({"set": {"nodes/worker-1/kubelet/unit/unit_file_state": "disabled"}, "csrs": [{"signer": "serving"}]})
-    assert {finding["rule"] for finding in node["findings"]} == {"kubelet-not-enabled", "serving-approver-missing", "serving-csr-not-approved"}
+    assert {finding["rule"] for finding in node["findings"]} == {
+        "kubelet-not-enabled",
+        "serving-approver-missing",
+        "serving-csr-not-approved",
+    }
     assert node["foresight"]["blocked_by"] == []
 
 

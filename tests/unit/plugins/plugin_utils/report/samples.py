@@ -159,7 +159,9 @@ DISTRIBUTION = {
     "name": "kubeadm",
     "title": "kubeadm",
     "rotates_by": "kubelet",
-    "evidence": [{"text": "its bootstrap kubeconfig is /etc/kubernetes/bootstrap-kubelet.conf", "source": "node_probe"}],
+    "evidence": [
+        {"text": "its bootstrap kubeconfig is /etc/kubernetes/bootstrap-kubelet.conf", "source": "node_probe"}
+    ],
 }
 
 
