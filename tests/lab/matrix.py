@@ -104,9 +104,9 @@ class Matrix:
             faults.heal(state, *map(faults.get, faults.injected(state)))
             while batch := self.next(version):
                 for case in self.record(runs.run(state, batch, self.keep), lab):
+                    self.replace_unhealed(state, lab, ours)
                     self.record(runs.run(state, Batch.of(case), self.keep), lab, again=True)
-                if ours and not self.runs_of(lab)[-1]["healed"]:
-                    lifecycle.restart(state)
+                self.replace_unhealed(state, lab, ours)
             last = Case(f"healthy-again-{version}", cases.HEALTHY, None, (), faults.Expectation((cases.HEALTHY,)))
             self.record(runs.run(state, Batch.of(last), self.keep), lab)
         lab["runs"] = len(self.runs_of(lab))
@@ -121,20 +121,24 @@ class Matrix:
                 self.batches.remove(batch)
             return batch
 
+    def replace_unhealed(self, state: pathlib.Path, lab: Json, ours: bool) -> None:
+        """A lab that did not heal is not fit for another case; only one that was started here is replaced."""
+        if ours and not self.runs_of(lab)[-1]["healed"]:
+            lifecycle.restart(state)
+
     def runs_of(self, lab: Json) -> list[Json]:
         """The runs of one lab so far."""
         return [run for run in self.runs if run["lab"] == lab["lab"]]
 
     def record(self, run: Json, lab: Json, again: bool = False) -> list[Case]:
-        """Note a run and print it. Gives the cases that failed in company, which are to be run again alone."""
-        company = len(run["cases"]) > 1
-        repeated = [case["case"] for case in run["cases"] if company and not case["passed"]]
+        """Note a run and print it. Gives the cases that failed for the first time, which are to be run again, alone."""
+        repeated = [case["case"] for case in run["cases"] if not again and not case["passed"]]
         lines = [
             f"{lab['kubernetes']}  {' + '.join(f'{what} {value:.1f}' for what, value in run['seconds'].items())} s"
         ]
         for case in run["cases"]:
-            verdict = "ok" if case["passed"] else "again" if company else "FAILED"
-            lines.append(f"  {verdict:6} {case['case']:45} {case['node']}" + (" (failed in company)" if again else ""))
+            verdict = "ok" if case["passed"] else "FAILED" if again else "again"
+            lines.append(f"  {verdict:6} {case['case']:45} {case['node']}" + (" (second try)" if again else ""))
             lines += [f"         {problem}" for problem in case["problems"]]
         marks = {"lab": lab["lab"], "kubernetes": lab["kubernetes"], "again": again}
         with self.lock:

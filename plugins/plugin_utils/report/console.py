@@ -124,13 +124,21 @@ def _attention(model: Record, columns: int, room: int) -> list[Line]:
 
 
 def _groups(nodes: list[Record]) -> list[list[Record]]:
-    """Nodes that need attention, by verdict and cause (or, without a cause, words): worst, then largest first."""
+    """Nodes that need attention, by verdict and cause (or, without a cause, words): worst, then largest first; the most urgent node leads."""
     groups: dict[tuple[str, str], list[Record]] = {}
     for node in nodes:
         if node["verdict"] != "healthy":
             what = node["primary"]["rule"] if node["primary"] else node["summary"].replace(node["name"], "")
             groups.setdefault((node["verdict"], what), []).append(node)
+    for group in groups.values():
+        group.sort(key=_left)
     return sorted(groups.values(), key=lambda group: (VERDICTS.index(group[0]["verdict"]), -len(group)))
+
+
+def _left(node: Record) -> float:
+    """Seconds until the client certificate ends; a node for which they are unknown comes last."""
+    client = node["certificates"]["client"]
+    return float("inf") if client is None or client["seconds_left"] is None else float(client["seconds_left"])
 
 
 def _block(model: Record, nodes: list[Record], columns: int, besides: bool) -> list[Line]:

@@ -80,7 +80,7 @@ def table(results: Json) -> str:
         lines.append(_row(stage, row, row["rules"], row["live"]))
     lines.append(_row("all", metrics["primary"], metrics["rules"], metrics["live"]))
     kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(metrics["cases"].items()))
-    lines.append(f"cases: {kinds}; {metrics['node_cases']} node-cases; {metrics['repeated']} repeated alone")
+    lines.append(f"cases: {kinds}; {metrics['node_cases']} node-cases; {metrics['repeated']} at the second try")
     lines.append(f"false findings on healthy nodes: {metrics['false_findings_on_healthy']}")
     for lab in results["labs"]:
         lines.append(

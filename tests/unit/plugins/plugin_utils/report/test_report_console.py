@@ -83,6 +83,13 @@ def test_a_cause_is_told_in_full_once_and_all_who_have_it_are_failing() -> None:
     assert "a  FAILING   No binding" in text or "b  EXPIRED   No binding" in text
 
 
+def test_of_nodes_with_one_cause_the_most_urgent_is_told() -> None:
+    late, soon = samples.failing("late"), samples.failing("soon")
+    soon["certificates"] = {**soon["certificates"], "client": samples.certificate(364, 1)}
+    text = shown(samples.diagnosis([late, soon]), rows=50)
+    assert "soon  FAILING" in text and "  also    late" in text
+
+
 def test_what_does_not_fit_is_counted() -> None:
     nodes = []
     for index in range(40):
