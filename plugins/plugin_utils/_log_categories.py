@@ -101,7 +101,7 @@ CATEGORIES: t.Final[dict[str, Category]] = {
         "a name does not resolve",
     ),
     "proxy_failed": _category(
-        r"proxyconnect tcp|\bproxy\b.*(connection refused|i/o timeout|no such host)|proxy authentication required",
+        r"proxyconnect tcp|(?<!failed to connect to )\bproxy\b.*(connection refused|i/o timeout|no such host)|proxy authentication required",
         "the proxy that the kubelet is told to use does not lead to the API server",
     ),
     "connection_refused": _category(
