@@ -63,14 +63,19 @@ OF_STAGE: dict[str, dict[str, str]] = {
 }
 """Stage of the primary cause → kind of change → how the one brings about the other."""
 
+_OF_CLIENT_CA = {kind: OF_STAGE["use"][kind] for kind in ("ca", "manifest")}
+
 OF_RULE: dict[str, dict[str, str]] = {
     "api-server-untrusted": {"ca": OF_STAGE["connection"]["ca"], "kubelet": OF_STAGE["connection"]["kubelet"]},
     "auto-approval-binding-missing": {"rbac": OF_STAGE["approval"]["rbac"]},
     "bootstrap-approval-binding-missing": {"rbac": OF_STAGE["approval"]["rbac"]},
+    "ca-bundles-differ": _OF_CLIENT_CA,
     "ca-rotated-node-left-behind": {"ca": "the CA was changed everywhere but on this node"},
+    "client-ca-lacks-issuer": _OF_CLIENT_CA,
     "controller-manager-not-leading": {"rbac": "its role decides whether it may write its lease"},
     "csr-create-forbidden": {"rbac": OF_STAGE["request"]["rbac"]},
     "signer-permission-missing": {"rbac": OF_STAGE["signing"]["rbac"]},
+    "signer-wrong-issuer": _OF_CLIENT_CA,
 }
 """As OF_STAGE for single rules, whose mechanism is narrower than their stage's. It comes before the stage's."""
 
