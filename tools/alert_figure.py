@@ -37,7 +37,7 @@ def lane_spans(recording: Recording, name: str, severity: str) -> list[tuple[int
         labels = dict(LABEL.findall(text))
         mine = labels.get("node", recording.node) == recording.node and labels.get("certificate") != "serving"
         if (labels["alertname"], labels["severity"]) == (name, severity) and mine:
-            found += [(start, end) for start, end in spans]
+            found += spans
     return sorted(found)
 
 

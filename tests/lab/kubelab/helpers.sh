@@ -176,25 +176,6 @@ replace_manifest() {
 # forget_leader NAME: spare the next one the wait until the lease of the one before has run out.
 forget_leader() { kubectl -n kube-system delete lease "$1" --ignore-not-found; }
 
-# role_without ROLE VERB RESOURCE: take a verb from the rules of a cluster role that name the resource. restore_role puts it back.
-role_without() {
-    [ -e "$LAB_STATE/role-before.json" ] || kubectl get clusterrole "$1" -o json >"$LAB_STATE/role-before.json"
-    kubectl get clusterrole "$1" -o json | "$LAB_PYTHON" -c '
-import json, sys
-role = json.load(sys.stdin)
-for rule in role["rules"]:
-    if sys.argv[2] in rule.get("resources", []):
-        rule["verbs"] = [verb for verb in rule["verbs"] if verb != sys.argv[1]]
-role["rules"] = [rule for rule in role["rules"] if rule["verbs"]]
-json.dump(role, sys.stdout)' "$2" "$3" | kubectl replace -f -
-}
-
-restore_role() {
-    [ -e "$LAB_STATE/role-before.json" ] || return 0
-    sed '/"resourceVersion":/d' "$LAB_STATE/role-before.json" | kubectl replace -f -
-    rm "$LAB_STATE/role-before.json"
-}
-
 # change_api_server SED-EXPRESSION...: other flags for the API server; returns once it is ready, and the controller manager, which loses
 # its lead by that, leads again.
 change_api_server() {
@@ -223,7 +204,7 @@ stand_in() {
     ip address replace "$2/24" dev lab0
     touch "$LAB_STATE/stand-in-$2"
     (
-        cd "$(dirname "$LAB_ENTRY_POINT")"
+        cd "$(dirname "$LAB_ENTRY_POINT")" || exit
         setsid nsenter --target="$LAB_INIT" --pid "$LAB_PYTHON" -m kubelab.stand_in "$1" "$LAB_STATE" "$2" \
             </dev/null >"$LAB_STATE/stand-in-$2" 2>&1 &
     )

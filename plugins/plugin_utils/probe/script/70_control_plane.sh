@@ -2,6 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # shellcheck shell=sh
+# The awk programs are in single quotes.
+# shellcheck disable=SC2016
 #
 # On a control-plane node: the flags of the API server and the controller manager that decide about certificates, and the CA files.
 

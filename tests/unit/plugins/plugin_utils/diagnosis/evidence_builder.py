@@ -293,7 +293,7 @@ def changed(case: Data) -> Data:
     if "layout" in case:
         lay_out(evidence, NODE, case["layout"])
     evidence["cluster"]["csr_info"]["csrs"] = [csr(**request) for request in case.get("csrs", ())]
-    evidence["cluster"]["csr_info"]["csrs"] += [csr("issued", node="other") for _ in range(case.get("flood", 0))]
+    evidence["cluster"]["csr_info"]["csrs"] += [csr("issued", node="other") for _other in range(case.get("flood", 0))]
     for made in case.get("files", ()):
         worker["pki"]["files"].append(_dated(**made))
     for category, age in case.get("log", {}).items():
