@@ -237,7 +237,16 @@ def failing(name: str) -> Record:
         "stages": stages("approval", schedule="unknown"),
         "certificates": {"client": certificate(300, 65), "serving": certificate(300, 65, "served")},
         "changes_before_failure": [
-            {**event(at(minutes=-31), "manifest", "kube-controller-manager.yaml changed"), "seconds_before": 360},
+            {
+                **event(at(minutes=-31), "manifest", "kube-controller-manager.yaml changed"),
+                "seconds_before": 360,
+                "mechanism": "its flags decide whether it approves",
+            },
+            {
+                **event(at(minutes=-31.5), "manifest", "kube-apiserver.yaml changed"),
+                "seconds_before": 390,
+                "mechanism": "its flags decide whether it approves",
+            },
             event(at(minutes=-32), "rbac", "ClusterRoleBinding kubeadm:node-autoapprove-certificate-rotation deleted"),
         ],
         "approval": [APPROVAL],

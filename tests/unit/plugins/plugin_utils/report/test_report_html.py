@@ -188,6 +188,7 @@ def test_a_node_shows_who_approves_the_certificate_in_its_places_and_the_distrib
     assert "The certificate was issued, and the kubelet never fetched it." in text
     assert "issued to the newest CSR 5a00 cdcdcdcdcdcdcdcd" in text
     assert "manifest, 6 min before" in text
+    assert text.count("its flags decide whether it approves") == 1, "once for changes of one kind"
     assert "Foresight" not in text
 
 
