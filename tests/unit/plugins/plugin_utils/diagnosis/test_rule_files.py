@@ -11,7 +11,13 @@ import typing as t
 
 import pytest
 import yaml
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.quote import duration, fill, fill_command
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.quote import (
+    compiled,
+    duration,
+    fill,
+    fill_command,
+    search,
+)
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.rule_files import (
     RuleError,
     apply_overrides,
@@ -98,6 +104,14 @@ def test_overrides() -> None:
 def test_bad_overrides_are_refused(overrides: dict[str, t.Any], message: str) -> None:
     with pytest.raises(RuleError, match=message):
         apply_overrides(built_in_rules(), overrides)
+
+
+@pytest.mark.parametrize(
+    "path", ["a", "a.b", "a.b.c", "a.list", "a.list.b", "a.text.b", "a.zero", "none.b", "gone", "a.gone.b"]
+)
+def test_a_plain_path_gives_what_jmespath_gives(path: str) -> None:
+    data = {"a": {"b": {"c": [1]}, "list": [{"b": 1}], "text": "b", "zero": 0, "false": False}, "none": None}
+    assert search(path, data) == compiled(path).search(data)
 
 
 def test_a_text_is_filled_only_with_what_is_known() -> None:
