@@ -30,15 +30,15 @@ from . import certificates, init, lifecycle, running, settings
 from .settings import CONTROL_PLANE, Json, LabError
 
 HELPERS = pathlib.Path(__file__).with_name("helpers.sh")
-INJECT_SECONDS = 60 * settings.PATIENCE
-EFFECT_SECONDS = 45 * settings.PATIENCE
+INJECT_SECONDS = 120 * settings.PATIENCE
+EFFECT_SECONDS = 60 * settings.PATIENCE
 #: Words of a snippet that changes more than its own node.
 SHARED = re.compile(
     r"\bcp1\b|_manifest\b|\bchange_(api_server|role)\b|\bapprover \S|\blab (ca|sign|rotate-ca|api-certificate|manager-credentials)\b"
 )
 #: Where a fault is injected that names no machine, and the matrix does not choose either.
 ANY_NODE = "node2"
-HEAL_SECONDS = 60  # of patience too, see lifecycle.wait
+HEAL_SECONDS = 180  # of patience too, see lifecycle.wait
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,7 +183,7 @@ def recover(state: pathlib.Path, nodes: list[str]) -> None:
         if not request["status"].get("certificate")
     ]
     if unfinished:
-        running.kubectl(state, "delete", "csr", "--ignore-not-found", *unfinished)
+        running.kubectl(state, "delete", "csr", "--ignore-not-found", "--wait=false", *unfinished)
     _on_each(lambda node: certificates.restart_kubelet(state, node), nodes)
     started = time.time()
 
