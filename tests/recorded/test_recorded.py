@@ -28,9 +28,6 @@ from kubelab import cases, judge  # noqa: E402
 EXAMPLE = ROOT / "playbooks/files/example-evidence"
 CASES = cases.load_all()
 RUNS = {path: json.loads(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "tests/fixtures").glob("*.json"))}
-# Runs recorded before there were batches: a folder each, on node2. `make record` replaces them.
-for old in sorted(path.parent for path in (ROOT / "tests/fixtures").glob("*/manifest.json")):
-    RUNS[old] = {"placed": {old.name: "node2"}, **read_evidence(str(old))}
 RECORDED = [(path, case, node) for path, run in RUNS.items() for case, node in run["placed"].items()]
 LIVE = sorted(path.parent for path in (ROOT / "build/lab").glob("*/diagnosis.json"))
 

@@ -5,7 +5,8 @@
 """Evidence of runs, kept as ``tests/fixtures/<run>.json`` to be judged again offline.
 
 One file a run, one line a part: ``kubernetes``, ``placed`` (which case was on which node), and the evidence as the filter takes it:
-``manifest``, ``cluster`` and ``nodes``. Of the nodes only those that something was injected on, and the control plane.
+``manifest``, ``cluster`` and ``nodes``. Of the nodes only those that something was injected on, those that claim to
+be one of them, and the control plane.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ FIXTURES = REPOSITORY / "tests/fixtures"
 
 def keep(run_directory: pathlib.Path, name: str, kubernetes: str, placed: dict[str, str]) -> pathlib.Path:
     """Write the fixture ``name`` from a run folder; ``placed`` gives each case's node."""
-    nodes = sorted({*placed.values(), CONTROL_PLANE})
+    claimed = _read(run_directory / "diagnosis.json")["fleet"]["duplicate_hosts"]
+    nodes = sorted({*placed.values(), CONTROL_PLANE, *(host for claim in claimed for host in claim["hosts"])})
     evidence: Json = {
         "manifest": _read(run_directory / "manifest.json"),
         "cluster": {path.stem: _read(path) for path in sorted((run_directory / "cluster").glob("*.json"))},
