@@ -7,11 +7,11 @@
 PYTHON = $$(sh tools/find-python --best)
 export KUBECONFIG INVENTORY ARGS FAULT
 
-.PHONY: help diagnose check test docs format lab lab-up lab-down lab-diagnose lab-test lab-alerts record clean
+.PHONY: help diagnose check test docs format lab lab-up lab-down lab-diagnose lab-test lab-remediation lab-alerts record clean
 .DEFAULT_GOAL := help
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
 
 diagnose: ## diagnose your cluster (KUBECONFIG=… INVENTORY=… [ARGS='--limit worker-7']), else evidence that ships with this repository
 	@python=$(PYTHON) && $$python tools/diagnose.py
@@ -42,6 +42,9 @@ lab: ## the lab's own command line: ARGS='inject csr-denied --node node3', ARGS=
 
 lab-test: ## the lab's matrix alone (FAULT='name …' for some)
 	@python=$(PYTHON) && $$python tools/run.py lab-test
+
+lab-remediation: ## break the lab, mend it by the playbook remediate (FAULT='name …' for some)
+	@python=$(PYTHON) && $$python tools/run.py lab-remediation
 
 lab-alerts: ## the alerts and the mixin's on a real rotation failure, scraped by Prometheus (root; 17 minutes)
 	@python=$(PYTHON) && $$python tools/run.py lab-alerts

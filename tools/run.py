@@ -221,6 +221,20 @@ def _permissions(log: Log) -> Result:
     return ansible_test.read_closing_line(status, output)
 
 
+def _remediation(log: Log) -> Result:
+    """What the lab breaks, mended by the playbook ``remediate`` (``tests/lab/remediation.py``); ``FAULT`` names some."""
+    if os.geteuid() != 0:
+        return Result(skipped="the lab needs root")
+    folder = developer_venv()
+    names = os.environ.get("FAULT", "").split()
+    kept = BUILD / "lab-remediation"
+    shutil.rmtree(kept, ignore_errors=True)
+    command = [folder / "bin/python", ROOT / "tests/lab/remediation.py", "--keep", kept]
+    command += [word for name in names for word in ("--fault", name)]
+    status, output = log.run(command, ansible_environment(folder, live_collections()))
+    return ansible_test.read_closing_line(status, output)
+
+
 def check_parts() -> list[Part]:
     """The quick ones."""
     return [
@@ -260,6 +274,7 @@ def test_parts() -> list[Part]:
         Part("ansible-core versions", _versions, shown=True),
         Part("lab", _lab, shown=True),
         Part("audit identity in the lab", _permissions, shown=True),
+        Part("remediation in the lab", _remediation, shown=True),
         Part("recorded evidence", lambda log: _pytest(log, "tests/recorded")),
     ]
 
@@ -284,6 +299,7 @@ def main() -> None:
         "check": check_parts,
         "test": test_parts,
         "lab-test": lambda: [Part("lab", _lab, shown=True)],
+        "lab-remediation": lambda: [Part("remediation in the lab", _remediation, shown=True)],
         "lab-alerts": lambda: [Part("alerts in the lab", _lab_alerts, shown=True)],
     }
     run(sets[sys.argv[1]]())
