@@ -5,9 +5,9 @@
 # Every target installs what it needs into .cache; what is made goes to build. The work is done by the programs in tools.
 
 PYTHON = $$(sh tools/find-python --best)
-export KUBECONFIG INVENTORY ARGS FAULT
+export KUBECONFIG INVENTORY ARGS FAULT KEY
 
-.PHONY: help diagnose check test docs format lab lab-up lab-down lab-diagnose lab-test lab-remediation lab-alerts record clean
+.PHONY: help diagnose check test docs format lab lab-up lab-down lab-diagnose lab-test lab-remediation lab-alerts record artefact clean
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -51,6 +51,9 @@ lab-alerts: ## the alerts and the mixin's on a real rotation failure, scraped by
 
 record: ## keep what the last lab-test collected as tests/fixtures
 	@python=$(PYTHON) && $$python tools/record.py
+
+artefact: ## the tarball to release, the same for everybody, with an SBOM and digests (KEY=… signs it with your gpg key)
+	@python=$(PYTHON) && $$python tools/release.py
 
 clean: ## remove what the targets made, but not the lab
 	rm -rf .cache build

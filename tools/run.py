@@ -18,6 +18,7 @@ import tempfile
 import ansible_test
 import collection_build
 import prometheus
+import release
 from common import (
     BUILD,
     CACHE,
@@ -260,6 +261,7 @@ def test_parts() -> list[Part]:
     return [
         *check_parts(),
         Part("collection build and use", collection_build.act),
+        Part("artefact", release.act),
         Part("report in a browser", _browser),
         Part(
             f"ansible-test sanity {core}",
