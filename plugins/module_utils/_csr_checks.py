@@ -152,18 +152,23 @@ class Request:
         return self.signer == CLIENT_SIGNER and self.requestor not in self.common_names
 
 
-def _quiet(function: t.Callable[[bytes], t.Any]) -> t.Callable[[bytes], t.Any]:
+_P = t.ParamSpec("_P")
+_R = t.TypeVar("_R")
+
+
+def _quiet(function: t.Callable[_P, _R]) -> t.Callable[_P, _R]:
     """Keeps cryptography's warnings about what breaks RFC 5280 off standard error."""
 
     @functools.wraps(function)
-    def wrapped(pem: bytes) -> t.Any:
+    def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return function(pem)
+            return function(*args, **kwargs)
 
     return wrapped
 
 
+@_quiet
 def read(csr: Data) -> Request:
     """A request out of the API's JSON. Never raises: what cannot be read is empty or None, and no check passes with it."""
     metadata, spec, status = (mapping(csr.get(part)) for part in ("metadata", "spec", "status"))
@@ -194,6 +199,7 @@ def read(csr: Data) -> Request:
     )
 
 
+@_quiet
 def judge(request: Request, policy: Policy, world: World) -> list[Data]:
     """Every check in order. The first that is not passed is the reason to refuse."""
     checks = [
@@ -324,7 +330,6 @@ def _decoded(value: t.Any) -> bytes | None:
         return None
 
 
-@_quiet
 def _parse(pem: bytes) -> tuple[x509.CertificateSigningRequest | None, str | None]:
     """The request of the one block, strictly. Of other texts the first request, so that its key is known, or None with the reason."""
     if len(pem) > MAX_REQUEST_BYTES:
@@ -429,7 +434,7 @@ def _subject(request: Request, parsed: x509.CertificateSigningRequest) -> list[D
     found = [
         check("common_name", len(names) == 1, f"{len(names)}: {shown(names)}; wanted: one"),
         check(
-            "node_prefix", bool(names) and names[0].startswith(NODE_PREFIX), f"{shown(names)}; wanted: {NODE_PREFIX}…"
+            "node_prefix", bool(names) and names[0].startswith(NODE_PREFIX), f"{shown(names)}; wanted: {NODE_PREFIX}..."
         ),
         check("node_name", is_dns_name(node), f"{show(node)}; wanted: a name of RFC 1123, lower case"),
         check(
@@ -496,7 +501,7 @@ def _groups(request: Request, policy: Policy) -> Data:
         )
     rest = {str(group) for group in groups} - {BOOTSTRAPPERS, AUTHENTICATED}
     good = once and {BOOTSTRAPPERS, AUTHENTICATED} <= set(map(str, groups)) and all(map(_TOKEN_GROUP.fullmatch, rest))
-    return check("groups", good, f"{told}; wanted: {BOOTSTRAPPERS}, {AUTHENTICATED}, and {BOOTSTRAPPERS}:… only")
+    return check("groups", good, f"{told}; wanted: {BOOTSTRAPPERS}, {AUTHENTICATED}, and {BOOTSTRAPPERS}:... only")
 
 
 def _usages(request: Request) -> Data:
@@ -623,7 +628,9 @@ def _key_of_one(request: Request, world: World) -> Data:
 
 
 def _uncontested(request: Request, policy: Policy, world: World) -> Data:
-    """A bootstrap request says who asks only by its key: two keys for one node, and nobody can tell which is the node's."""
+    """A bootstrap request says who asks only by its key: two keys for one node, and nobody can tell which is the node's.
+
+    Requests of users that may not bootstrap do not count, or anybody could keep a node from joining."""
     if not request.is_bootstrap:
         return check("uncontested", True, "asked for by the node itself")
     rivals = [
@@ -634,6 +641,8 @@ def _uncontested(request: Request, policy: Policy, world: World) -> Data:
         and other.common_names == request.common_names
         and other.key_sha256 != request.key_sha256
         and young(other, policy, world)
+        and _requestor(other, policy)["passed"]
+        and _groups(other, policy)["passed"]
     ]
     return check("uncontested", not rivals, f"pending for the same node with another key: {shown(rivals)}")
 
