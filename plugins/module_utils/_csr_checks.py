@@ -57,6 +57,9 @@ CLOCK_SLACK_SECONDS = 5
 LEAST_EXPIRATION_SECONDS = 600
 """What the API server accepts at least."""
 
+MOST_EXPIRATION_SECONDS = 367 * 24 * 3600
+"""As kubelet-csr-approver has it; the signer caps it as well."""
+
 LEFT_ALONE = ("undecided", "bound", "fresh", "uncontested", "made_after")
 """Checks that fail for no fault of the request: never a reason to deny it."""
 
@@ -513,13 +516,12 @@ def _usages(request: Request) -> Data:
 
 def _expiration(request: Request) -> Data:
     value = request.expiration
-    good = value is None or (
-        isinstance(value, int) and not isinstance(value, bool) and value >= LEAST_EXPIRATION_SECONDS
-    )
+    is_number = isinstance(value, int) and not isinstance(value, bool)
     return check(
         "expiration",
-        good,
-        f"{'none asked for' if value is None else show(str(value))}; at least {LEAST_EXPIRATION_SECONDS} s",
+        value is None or (is_number and LEAST_EXPIRATION_SECONDS <= value <= MOST_EXPIRATION_SECONDS),
+        f"{'none asked for' if value is None else show(str(value))}; wanted: none, or {LEAST_EXPIRATION_SECONDS} to "
+        f"{MOST_EXPIRATION_SECONDS} s",
     )
 
 

@@ -348,6 +348,7 @@ def hostile() -> list[Case]:
         _renewal("padded", good + b"\n" * 40_000, "size"),
         # Lifetime
         _renewal("expiration-one-minute", good, "expiration", expiration=60),
+        _renewal("expiration-ten-years", good, "expiration", expiration=315_360_000),
         _renewal("expiration-negative", good, "expiration", expiration=-1),
     ]
 
