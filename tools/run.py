@@ -236,6 +236,16 @@ def _remediation(log: Log) -> Result:
     return ansible_test.read_closing_line(status, output)
 
 
+def _csr_approval(log: Log) -> Result:
+    """Hostile and legitimate requests in the lab's API server, judged by csr_approval."""
+    if os.geteuid() != 0:
+        return Result(skipped="the lab needs root")
+    folder = developer_venv()
+    environment = ansible_environment(folder, live_collections())
+    status, output = log.run([folder / "bin/python", ROOT / "tests/lab/csr_approval.py"], environment)
+    return ansible_test.read_closing_line(status, output)
+
+
 def check_parts() -> list[Part]:
     """The quick ones."""
     return [
@@ -277,6 +287,7 @@ def test_parts() -> list[Part]:
         Part("lab", _lab, shown=True),
         Part("audit identity in the lab", _permissions, shown=True),
         Part("remediation in the lab", _remediation, shown=True),
+        Part("hostile requests in the lab", _csr_approval, shown=True),
         Part("recorded evidence", lambda log: _pytest(log, "tests/recorded")),
     ]
 
