@@ -50,7 +50,9 @@ options:
     default: []
   bound_to:
     description:
-      - What a plan saw, by the name of the request. A request that is not the same any more, or not named here, is left alone.
+      - What a plan saw, by the name of the request, its C(uid) and C(request_sha256), the SHA-256 in hexadecimal of the decoded
+        C(spec.request).
+      - A request that is not the same any more makes the module fail with RV(status) V(moved). One that is not named here is refused.
     type: dict
   created_after:
     description:
