@@ -16,6 +16,12 @@ started_after() {
     changed=$(bounded 5 stat -L -c %Y "$path" </dev/null)
     [ "$((boot + started))" -gt "${changed:-9999999999}" ] || return 1
   done
+  # A link that was repaired is not in use before a restart; one that the kubelet made is. Only a repair leaves a backup.
+  for path in "$KCR_PKI"/kubelet-client-*.kubecare-*; do
+    [ -e "$path" ] || [ -L "$path" ] || continue
+    changed=$(bounded 5 stat -c %Z "$path" </dev/null)
+    [ "$((boot + started))" -gt "${changed:-9999999999}" ] || return 1
+  done
 }
 
 act_restart_kubelet() {

@@ -334,7 +334,7 @@ def test_a_certificate_that_the_kubeconfig_must_not_name(node: Node, common_name
 
 
 def test_hostile_names(tmp_path: pathlib.Path) -> None:
-    root = tmp_path / "a '$(touch x)` \\;&\""
+    root = tmp_path / 'a $(touch x)` \\;&"'
     root.mkdir()
     node = Node(root, SHELLS[0])
     _spoil_kubeconfig(node)
