@@ -6,7 +6,9 @@
 # Starts the act, and ends it when its time is over.
 
 act() {
-  trap 'fail "stopped by a signal"' TERM HUP INT
+  # A signal that comes inside a function whose output is thrown away must still be heard.
+  exec 4>&1
+  trap 'exec >&4; fail "stopped by a signal"' TERM HUP INT
   trap '' PIPE
   NOW=$(date +%s)
   STAMP=$(date -u +%Y%m%dT%H%M%SZ)
