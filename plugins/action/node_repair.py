@@ -11,10 +11,12 @@ import typing as t
 
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible_collections.kubecare.kubelet_certs.plugins.action.node_probe import NoAnswerInTimeError, _deadline
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._x509 import CRYPTOGRAPHY_IMPORT_ERROR
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.protocol import plain, read_answer
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.repair.exchange import (
     ACTS,
+    LIMIT_BEYOND_TIMEOUT,
     repair_diff,
     repair_result,
     repair_script,
@@ -22,6 +24,9 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.repair.exch
 )
 
 Data = dict[str, t.Any]
+
+GRACE_SECONDS = 60
+"""What the control side allows beyond the node's own limit: the time to put things back, and the way there and back."""
 
 ARGUMENT_SPEC: t.Final[Data] = {
     "act": {"type": "str", "required": True, "choices": list(ACTS)},
@@ -58,7 +63,10 @@ class ActionModule(ActionBase):
         except ValueError as error:
             raise AnsibleActionFail(str(error)) from None
         try:
-            reply = self._low_level_execute_command("/bin/sh", in_data=script)
+            with _deadline(options["timeout"] + LIMIT_BEYOND_TIMEOUT + GRACE_SECONDS):
+                reply = self._low_level_execute_command("/bin/sh", in_data=script)
+        except NoAnswerInTimeError:
+            raise AnsibleActionFail("the node did not answer in time; what was changed there is not known") from None
         except AnsibleError as error:
             raise AnsibleActionFail(_harmless(str(error), token)) from None
         answer = read_answer(_without(str(reply.get("stdout") or ""), token), nonce)
