@@ -99,8 +99,21 @@ class Api:
         return _json(self.get(path, **query))
 
     def post_json(self, path: str, body: Data) -> Data:
-        """What the server answers to ``body``: for reviews, which are asked this way and change nothing. Raises ApiError."""
+        """What the server answers to ``body``: a review, which changes nothing, or an object as it was made. Raises ApiError."""
         return _json(self.checked(self.send("POST", path, json.dumps(body).encode())))
+
+    def put_json(self, path: str, body: Data) -> Data:
+        """Replaces the object at ``path``; gives it as stored. Raises ApiError, with status 409 when ``metadata.resourceVersion`` has passed."""
+        return _json(self.checked(self.send("PUT", path, json.dumps(body).encode())))
+
+    def delete_json(self, path: str, uid: str | None = None, resource_version: str | None = None) -> Data:
+        """Deletes the object at ``path``, only as long as it is the one given. Raises ApiError, with status 409 when it is another."""
+        given = {"uid": uid, "resourceVersion": resource_version}
+        preconditions = {key: value for key, value in given.items() if value is not None}
+        options: Data = {"apiVersion": "v1", "kind": "DeleteOptions"}
+        if preconditions:
+            options["preconditions"] = preconditions
+        return _json(self.checked(self.send("DELETE", path, json.dumps(options).encode())))
 
     def get(self, path: str, **query: str | int | None) -> Answer:
         """A 2xx answer. Raises ApiError for anything else."""
