@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Data, dig
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Data, dig, seconds_since
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation.case import (
     Act,
     CannotAct,
@@ -24,6 +24,8 @@ SERVING_SIGNER = "kubernetes.io/kubelet-serving"
 SIGNERS = (CLIENT_SIGNER, SERVING_SIGNER)
 CSR_ROLE = "system:certificates.k8s.io:certificatesigningrequests"
 BOOTSTRAP_GROUP = "system:bootstrappers:kubeadm:default-node-token"
+WAITED_FOR_SECONDS = 840
+"""A kubelet waits for a request for 15 minutes, then makes another (``pkg/kubelet/certificate``: certificateWaitTimeout)."""
 MAX_DELETED = 500
 """Requests that one step deletes."""
 
@@ -115,7 +117,7 @@ def _approve(case: Case) -> list[Draft]:
         for csr in waiting(case)
     ]
     if not drafts:
-        raise CannotAct("no request of this node waits that could be bound to its content")
+        raise CannotAct("no request of this node waits that is younger than the 15 minutes that its kubelet waits for it")
     return drafts
 
 
@@ -125,9 +127,14 @@ def waiting(case: Case) -> list[Data]:
     for signer in _SUBJECTS_OF_RULE.get(case.rule, SIGNERS):
         own = [c for c in _requests(case) if c.get("node") == case.name and c.get("signer_name") == signer]
         newest = max(own, key=lambda c: (str(c.get("created")), str(c.get("name"))), default=None)
-        if newest and newest.get("state") == "pending" and newest.get("uid") and newest.get("request_sha256"):
+        age = seconds_since((newest or {}).get("created"), case.now)
+        if newest and newest.get("state") == "pending" and age is not None and age < WAITED_FOR_SECONDS and _bindable(newest):
             found.append(newest)
     return found
+
+
+def _bindable(csr: Data) -> bool:
+    return bool(csr.get("uid") and csr.get("request_sha256"))
 
 
 def _requests(case: Case) -> list[Data]:
