@@ -83,16 +83,29 @@ class Case:
         """The systemd unit of the kubelet. Raises CannotAct."""
         return str(self.needed("the kubelet's unit", "kubelet", "unit", "name"))
 
-    def certificate_sha256(self) -> str | None:
-        """Fingerprint of the client certificate on disk: what the store's current file holds, else what the kubeconfig names."""
-        named = self.probed("kubeconfig", "user", "client_certificate")
-        current = f"{self.probed('pki', 'path')}/kubelet-client-current.pem"
+    def bound(self, with_kubeconfig: bool = True) -> Data:
+        """What an act on the node is bound to: the client certificate on disk, of the store, else of what the kubeconfig names or carries.
+
+        One that cannot be decoded binds to nothing: its fingerprint was not seen.
+        """
         by_path = {entry.get("path"): entry for entry in self.files()}
-        for path in (current, named):
-            leaf = next(iter((by_path.get(path) or {}).get("certificates") or ()), None) or {}
-            if leaf.get("fingerprint_sha256"):
-                return str(leaf["fingerprint_sha256"])
-        return None
+        current = by_path.get(f"{self.probed('pki', 'path')}/kubelet-client-current.pem")
+        found = [(current or {}).get("certificates")]
+        if with_kubeconfig:
+            found.append(self.probed("kubeconfig", "user", "certificates"))
+            found.append(
+                (by_path.get(self.probed("kubeconfig", "user", "client_certificate")) or {}).get("certificates")
+            )
+        leaf = next((certificates[0] for certificates in found if certificates), None)
+        if leaf is not None and not leaf.get("fingerprint_sha256"):
+            return {"files": {}}
+        return {"certificate_sha256": (leaf or {}).get("fingerprint_sha256"), "files": {}}
+
+    def places(self, with_kubeconfig: bool = True) -> Data:
+        """The parameters by which an act finds the certificate that it is bound to."""
+        known = {"node": self.name, "pki_path": self.needed("the certificate directory", "pki", "path")}
+        kubeconfig = self.probed("kubeconfig", "path") if with_kubeconfig else None
+        return {**known, "kubeconfig": kubeconfig} if kubeconfig else known
 
 
 @dataclasses.dataclass(frozen=True)

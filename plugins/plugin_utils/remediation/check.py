@@ -256,33 +256,30 @@ _dated = _matching(r"kubelet-(client|server)-\d{4}(-\d\d){5}\.pem", "name of a d
 _texts = _list(_text, 1000)
 
 _OF_NODE: dict[str, Checker] = {
-    "certificate_sha256": _or_none(_sha256),
+    "certificate_sha256?": _or_none(_sha256),
     "files": _map(_file, _or_none(_sha256), 20),
 }
+_PLACES: dict[str, Checker] = {"node": _node, "pki_path": _file, "kubeconfig?": _file}
 PARAMETERS: dict[str, dict[str, Checker]] = {
     "approve_csr": {"name": _object, "node": _node, "signer_name": _one_of(*SIGNERS)},
     "restore_rbac": {"objects": _set(_one_of(*OBJECTS), len(OBJECTS))},
     "delete_csrs": {"names": _set(_object, 1000)},
-    "enable_rotation": {"node": _node, "kubelet_config": _file, "unit": _unit},
-    "use_rotating_kubeconfig": {"node": _node, "kubeconfig": _file, "pki_path": _file, "unit": _unit},
-    "refresh_ca": {"node": _node, "unit": _unit, "ca_pem": _certificates, "ca_file?": _file, "kubeconfig?": _file},
-    "repair_modes": {"node": _node, "pki_path": _file},
-    "repair_link": {"node": _node, "pki_path": _file},
-    "free_space": {"node": _node, "pki_path": _file, "remove": _set(_dated, 4000)},
+    "enable_rotation": {**_PLACES, "kubelet_config": _file, "unit": _unit},
+    "use_rotating_kubeconfig": {**_PLACES, "unit": _unit},
+    "refresh_ca": {**_PLACES, "unit": _unit, "ca_pem": _certificates, "ca_file?": _file},
+    "repair_modes": _PLACES,
+    "repair_link": _PLACES,
+    "free_space": {**_PLACES, "remove": _set(_dated, 2000)},
     "rebootstrap": {
-        "node": _node,
+        **_PLACES,
         "unit": _unit,
-        "kubeconfig": _file,
-        "pki_path": _file,
         "bootstrap_kubeconfig": _file,
         "server": _server,
         "ca_pem": _certificates,
     },
     "restart_kubelet": {
-        "node": _node,
+        **_PLACES,
         "unit": _unit,
-        "pki_path?": _file,
-        "kubeconfig?": _file,
         "wait_for_new_certificate": _truth,
     },
 }

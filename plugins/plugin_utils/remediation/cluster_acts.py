@@ -117,7 +117,9 @@ def _approve(case: Case) -> list[Draft]:
         for csr in waiting(case)
     ]
     if not drafts:
-        raise CannotAct("no request of this node waits that is younger than the 15 minutes that its kubelet waits for it")
+        raise CannotAct(
+            "no request of this node waits that is younger than the 15 minutes that its kubelet waits for it"
+        )
     return drafts
 
 
@@ -128,7 +130,13 @@ def waiting(case: Case) -> list[Data]:
         own = [c for c in _requests(case) if c.get("node") == case.name and c.get("signer_name") == signer]
         newest = max(own, key=lambda c: (str(c.get("created")), str(c.get("name"))), default=None)
         age = seconds_since((newest or {}).get("created"), case.now)
-        if newest and newest.get("state") == "pending" and age is not None and age < WAITED_FOR_SECONDS and _bindable(newest):
+        if (
+            newest
+            and newest.get("state") == "pending"
+            and age is not None
+            and age < WAITED_FOR_SECONDS
+            and _bindable(newest)
+        ):
             found.append(newest)
     return found
 

@@ -28,8 +28,8 @@ def _enable(case: Case) -> list[Draft]:
         Draft(
             key=case.name,
             node=case.name,
-            parameters={"node": case.name, "kubelet_config": path, "unit": case.unit()},
-            bound_to={"certificate_sha256": case.certificate_sha256(), "files": {}},
+            parameters={**case.places(), "kubelet_config": path, "unit": case.unit()},
+            bound_to=case.bound(),
             commands=(command("sed", "-i", "s/^rotateCertificates:.*/rotateCertificates: true/", path),),
             changes=(f"sets rotateCertificates: true in {path}",),
             verified_by="the file says so, and the kubelet logs that client rotation is on after its restart",
@@ -47,8 +47,8 @@ def _rotating(case: Case) -> list[Draft]:
         Draft(
             key=case.name,
             node=case.name,
-            parameters={"node": case.name, "kubeconfig": kubeconfig, "pki_path": pki, "unit": case.unit()},
-            bound_to={"certificate_sha256": case.certificate_sha256(), "files": {}},
+            parameters={**case.places(), "kubeconfig": kubeconfig, "unit": case.unit()},
+            bound_to=case.bound(),
             commands=(
                 command("cp", "-p", kubeconfig, f"{kubeconfig}.bak"),
                 f"# in {kubeconfig}: client-certificate: {current}, client-key: {current}, without their -data",
@@ -65,16 +65,15 @@ def _refresh(case: Case) -> list[Draft]:
         raise CannotAct(
             "the cluster's CA (kube-root-ca.crt) was not seen, or this evidence is older than the plan's needs"
         )
-    parameters: Data = {"node": case.name, "unit": case.unit(), "ca_pem": pem}
+    with_kubeconfig = case.rule != "kubelet-client-ca-stale"
+    parameters: Data = {**case.places(with_kubeconfig), "unit": case.unit(), "ca_pem": pem}
     places = []
     ca_file = case.probed("client_ca_file", "path")
     if ca_file:
         parameters["ca_file"] = ca_file
         places.append(str(ca_file))
-    if case.rule != "kubelet-client-ca-stale":
-        kubeconfig = str(case.needed("the kubeconfig", "kubeconfig", "path"))
-        parameters["kubeconfig"] = kubeconfig
-        places.append(kubeconfig)
+    if with_kubeconfig:
+        places.append(str(case.needed("the kubeconfig", "kubeconfig", "path")))
     if not places:
         raise CannotAct("no file of the node is known that holds the CA")
     return [
@@ -82,9 +81,9 @@ def _refresh(case: Case) -> list[Draft]:
             key=case.name,
             node=case.name,
             parameters=parameters,
-            bound_to={"certificate_sha256": case.certificate_sha256(), "files": {}},
+            bound_to=case.bound(with_kubeconfig),
             commands=("kubectl -n kube-system get configmap kube-root-ca.crt -o jsonpath='{.data.ca\\.crt}'",),
-            changes=tuple(f"adds the cluster's CA certificates to {place}, and keeps the old ones" for place in places),
+            changes=tuple(f"puts the cluster's CA certificates in the place of those in {place}" for place in places),
             verified_by="the node trusts the API server, and the API server reaches the kubelet",
         )
     ]

@@ -48,7 +48,7 @@ def _rebootstrap(case: Case) -> list[Draft]:
             key=case.name,
             node=case.name,
             parameters=parameters,
-            bound_to={"certificate_sha256": case.certificate_sha256(), "files": {}},
+            bound_to=case.bound(),
             commands=(
                 "kubeadm token create --ttl 15m",
                 f"# on the node: {command(str(bootstrap))} with the token, the old kubelet-client files moved aside",
@@ -73,12 +73,11 @@ def _restart(case: Case) -> list[Draft]:
             key=case.name,
             node=case.name,
             parameters={
-                "node": case.name,
+                **case.places(),
                 "unit": unit,
-                **_paths(case),
                 "wait_for_new_certificate": case.needs_certificate,
             },
-            bound_to={"certificate_sha256": case.certificate_sha256(), "files": {}},
+            bound_to=case.bound(),
             commands=(command("systemctl", "restart", unit),),
             changes=(f"{unit} is restarted; containers go on",),
             verified_by="a new client certificate comes"
@@ -86,11 +85,6 @@ def _restart(case: Case) -> list[Draft]:
             else "the kubelet answers and stays up",
         )
     ]
-
-
-def _paths(case: Case) -> Data:
-    paths = {"pki_path": case.probed("pki", "path"), "kubeconfig": case.probed("kubeconfig", "path")}
-    return {key: path for key, path in paths.items() if path}
 
 
 REBOOTSTRAP = Act(

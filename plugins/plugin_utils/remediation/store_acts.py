@@ -17,6 +17,9 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation
     command,
 )
 
+MAX_REMOVED = 2000
+"""Files that one step removes."""
+
 
 def _modes(case: Case) -> list[Draft]:
     pki = str(case.needed("the certificate directory", "pki", "path"))
@@ -29,8 +32,8 @@ def _modes(case: Case) -> list[Draft]:
         Draft(
             key=case.name,
             node=case.name,
-            parameters={"node": case.name, "pki_path": pki},
-            bound_to=_bound(case),
+            parameters=case.places(),
+            bound_to=case.bound(),
             commands=(command("chown", "root:root", pki), command("chmod", "0755", pki)),
             changes=(f"{pki}: from owner {owner} and mode {mode} to root and 0755; its key files to 0600",),
             verified_by="the kubelet's user may create a file there",
@@ -51,8 +54,8 @@ def _link(case: Case) -> list[Draft]:
         Draft(
             key=case.name,
             node=case.name,
-            parameters={"node": case.name, "pki_path": pki},
-            bound_to=_bound(case),
+            parameters=case.places(),
+            bound_to=case.bound(),
             commands=(command("ln", "-sfn", target, f"{pki}/kubelet-client-current.pem"),),
             changes=(
                 f"{pki}/kubelet-client-current.pem is a link to the newest file that is valid and whose key matches; what stands in the way "
@@ -71,15 +74,15 @@ def _space(case: Case) -> list[Draft]:
         for subject in ("client", "serving")
         for name in dig(case.probe, "pki", "history", subject, "oldest") or ()
         if name not in pointed
-    ]
+    ][:MAX_REMOVED]
     if not old:
         raise CannotAct("there are no old certificate files to remove, so something else fills the file system")
     return [
         Draft(
             key=case.name,
             node=case.name,
-            parameters={"node": case.name, "pki_path": pki, "remove": old},
-            bound_to=_bound(case),
+            parameters={**case.places(), "remove": old},
+            bound_to=case.bound(),
             commands=(f"cd {command(pki)} && rm -- {old[0]}{' …' if len(old) > 1 else ''}",),
             changes=(
                 f"removes {len(old)} old certificate files from {pki}, none of the newest three of a kind, none pointed to",
@@ -87,10 +90,6 @@ def _space(case: Case) -> list[Draft]:
             verified_by="there is room for a new certificate",
         )
     ]
-
-
-def _bound(case: Case) -> Data:
-    return {"certificate_sha256": case.certificate_sha256(), "files": {}}
 
 
 _ROOT = ("root on the node",)
