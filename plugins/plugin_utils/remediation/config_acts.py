@@ -65,6 +65,10 @@ def _refresh(case: Case) -> list[Draft]:
         raise CannotAct(
             "the cluster's CA (kube-root-ca.crt) was not seen, or this evidence is older than the plan's needs"
         )
+    if not _of_this_cluster(case):
+        raise CannotAct(
+            "neither the node's kubeconfig nor the API server that it reaches has a CA of this cluster, so it may be another one's node"
+        )
     with_kubeconfig = case.rule != "kubelet-client-ca-stale"
     parameters: Data = {**case.places(with_kubeconfig), "unit": case.unit(), "ca_pem": pem}
     places = []
@@ -87,6 +91,19 @@ def _refresh(case: Case) -> list[Draft]:
             verified_by="the node trusts the API server, and the API server reaches the kubelet",
         )
     ]
+
+
+def _of_this_cluster(case: Case) -> bool:
+    """Whether the node trusts a CA of the cluster already, or reaches an API server that one of these has issued. Names and addresses
+    prove nothing: a host of that name may belong to another cluster."""
+    known = dig(case.cluster, "control_plane_info", "cluster_ca", "certificates") or ()
+    fingerprints = {cert.get("fingerprint_sha256") for cert in known} - {None}
+    keys = {cert.get("subject_key_id") for cert in known} - {None}
+    trusted = case.probed("kubeconfig", "ca", "certificates") or ()
+    shown = case.probed("network", "server_certificates") or ()
+    return any(cert.get("fingerprint_sha256") in fingerprints for cert in trusted) or any(
+        cert.get("authority_key_id") in keys for cert in shown
+    )
 
 
 _ROOT = "root on the node"
