@@ -243,9 +243,9 @@ def _drop_superfluous(steps: dict[str, Data]) -> None:
 
 
 def _goes_with_rebootstrap(step: Data) -> bool:
-    return step["act"] == "restart_kubelet" or (
-        step["act"] == "approve_csr" and step["parameters"]["signer_name"] == CLIENT_SIGNER
-    )
+    if step["act"] == "approve_csr":
+        return bool(step["parameters"]["signer_name"] == CLIENT_SIGNER)
+    return bool(step["act"] == "restart_kubelet")
 
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")
