@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pathlib
+import shlex
 import subprocess
 import typing as t
 
@@ -21,7 +22,11 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.repair.exch
     repair_settings,
 )
 
-from ansible_collections.kubecare.kubelet_certs.tests.unit.plugins.plugin_utils.probe.conftest import SHELLS, Authority, b64
+from ansible_collections.kubecare.kubelet_certs.tests.unit.plugins.plugin_utils.probe.conftest import (
+    SHELLS,
+    Authority,
+    b64,
+)
 
 NONCE = "0123456789abcdef01234567"
 TOKEN = "abcdef.0123456789abcdef"
@@ -121,7 +126,9 @@ class Node:
         }
         token = TOKEN if act == "rebootstrap" else None
         script = repair_script(NONCE, repair_settings(act, given, bound_to or {}, token, timeout, check))
-        script = script.replace(b"PATH=/usr", b"KCR_NAP=0.05\nPATH=%s:/usr" % os.fsencode(self.bin), 1)
+        script = script.replace(
+            b"PATH=/usr", b"KCR_NAP=0.05\nPATH=%s:/usr" % os.fsencode(shlex.quote(str(self.bin))), 1
+        )
         done = subprocess.run(
             self.shell, input=script, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, check=False
         )
@@ -154,10 +161,44 @@ def _spoil_ca(node: Node) -> dict[str, t.Any]:
     return {"ca_file": str(node.ca), "ca_pem": Authority("new").pair.certificate}
 
 
+def _spoil_modes(node: Node) -> dict[str, t.Any]:
+    node.pki.chmod(0o577)
+    (node.pki / OLD).chmod(0o644)
+    if os.geteuid() == 0:
+        os.chown(node.pki, 12, 34)
+    return {}
+
+
+def _spoil_link(node: Node) -> dict[str, t.Any]:
+    node.client(NEW, f"system:node:{NODE}")
+    node.client("kubelet-client-2026-03-02-03-04-05.pem", f"system:node:{NODE}", end=-1)
+    node.client("kubelet-client-2026-03-03-03-04-05.pem", "system:node:other")
+    (node.pki / "kubelet-client-2026-03-04-03-04-05.pem").write_text("")
+    node.client("kubelet-client-updated.pem", f"system:node:{NODE}")
+    node.current.unlink()
+    node.current.symlink_to(node.pki / "kubelet-client-2026-01-01-00-00-00.pem")
+    return {}
+
+
+def _expire(node: Node, restart: str = "") -> dict[str, t.Any]:
+    """An expired node, whose kubelet gets a certificate when it is restarted with a bootstrap kubeconfig."""
+    node.client(OLD, f"system:node:{NODE}", end=-1)
+    node.client("issued.pem", f"system:node:{NODE}", folder=node.root)
+    issue = (
+        f"[ -f {node.bootstrap} ] || exit 0; cp {node.bootstrap} {node.root}/bin/bootstrap-seen; cp -p {node.root}/issued.pem {node.pki}/{NEW};"
+        f"ln -s {node.pki}/{NEW} {node.current}; echo made >{node.kubeconfig}"
+    )
+    node.systemctl(restart or issue)
+    return {}
+
+
 CASES: dict[str, t.Callable[[Node], dict[str, t.Any]]] = {
     "enable_rotation": _spoil_rotation,
     "use_rotating_kubeconfig": _spoil_kubeconfig,
     "refresh_ca": _spoil_ca,
+    "repair_modes": _spoil_modes,
+    "repair_link": _spoil_link,
+    "rebootstrap": _expire,
 }
 acts = pytest.mark.parametrize("act", CASES)
 
@@ -172,7 +213,13 @@ def test_done_and_then_nothing_to_do(node: Node, act: str) -> None:
     assert "failed" not in result
     after = node.files()
     assert after != before
-    assert {path for path in after if path not in before} <= {os.path.relpath(b, node.root) for b in result["backups"]}
+    if act == "repair_modes":
+        assert node.pki.stat().st_mode & 0o777 == 0o755
+        assert (node.pki.stat().st_uid, (node.pki / OLD).stat().st_mode & 0o777) == (0, 0o600)
+    made = {f"pki/{NEW}"} if act == "rebootstrap" else set()
+    assert {path for path in after if path not in before} - made <= {
+        os.path.relpath(b, node.root) for b in result["backups"]
+    }
     again = node.repair(act, **parameters)
     assert (again["status"], again["changed"], again["backups"]) == ("nothing_to_do", False, []), again
     assert node.files() == after
@@ -196,7 +243,7 @@ def test_moved(node: Node, act: str) -> None:
         {"files": {str(node.config): "0" * 64}},
         {"files": {str(node.kubeconfig): None}},
         {"certificate_sha256": "1" * 64},
-        {"certificate_sha256": None},
+        *([] if act == "repair_link" else [{"certificate_sha256": None}]),
     ):
         result = node.repair(act, bound, **parameters)
         assert (result["status"], result["changed"], result["failed"]) == ("moved", False, True), result
@@ -217,15 +264,19 @@ def test_a_failure_half_way_puts_everything_back(node: Node, act: str) -> None:
         pytest.skip("this busybox takes its own mv")
     parameters = CASES[act](node)
     before = node.files()
+    if act == "repair_modes":
+        node.tool(
+            "chmod",
+            f'PATH=/usr/bin:/bin; [ -e {node.root}/bin/once ] && exec chmod "$@"; : >{node.root}/bin/once; exit 1',
+        )
     # The first renaming that replaces a file fails after it was done; putting back works.
     node.tool(
         "mv",
         f'PATH=/usr/bin:/bin; [ -e {node.root}/bin/once ] && exec mv "$@"; : >{node.root}/bin/once; mv "$@"; exit 1',
     )
     result = node.repair(act, **parameters)
-    assert (result["status"], result["changed"], result["failed"], result["backups"]) == (
+    assert (result["status"], result["failed"], result["backups"]) == (
         "rolled_back",
-        False,
         True,
         [],
     )
@@ -283,7 +334,7 @@ def test_a_certificate_that_the_kubeconfig_must_not_name(node: Node, common_name
 
 
 def test_hostile_names(tmp_path: pathlib.Path) -> None:
-    root = tmp_path / "a '$(touch x)` \\;&\""
+    root = tmp_path / 'a $(touch x)` \\;&"'
     root.mkdir()
     node = Node(root, SHELLS[0])
     _spoil_kubeconfig(node)
@@ -293,12 +344,11 @@ def test_hostile_names(tmp_path: pathlib.Path) -> None:
 
 
 def test_a_link_out_of_its_folder_is_not_followed(node: Node) -> None:
-    elsewhere = node.root / "elsewhere"
-    elsewhere.mkdir()
-    node.config.rename(elsewhere / "config.yaml")
-    node.config.symlink_to(elsewhere / "config.yaml")
+    folder = node.root / "folder"
+    folder.mkdir()
+    (folder / "config.yaml").symlink_to(node.config)
     before = node.files()
-    assert node.repair("enable_rotation")["status"] == "failed"
+    assert node.repair("enable_rotation", kubelet_config=str(folder / "config.yaml"))["status"] == "failed"
     assert node.files() == before
 
 
@@ -324,3 +374,111 @@ def test_a_link_out_of_its_folder_is_not_followed(node: Node) -> None:
 def test_parameters_that_are_refused(parameters: dict[str, t.Any]) -> None:
     with pytest.raises(ValueError, match="parameters"):
         repair_settings("enable_rotation", parameters, {}, None, 5, False)
+
+
+def test_repair_link_takes_the_newest_usable_file(node: Node) -> None:
+    _spoil_link(node)
+    assert node.repair("repair_link")["status"] == "done"
+    assert os.readlink(node.current) == str(node.pki / NEW)
+    assert not (node.pki / "kubelet-client-updated.pem").exists()
+
+
+def test_repair_link_without_a_usable_file(node: Node) -> None:
+    (node.pki / OLD).unlink()
+    before = node.files()
+    result = node.repair("repair_link")
+    assert result["status"] == "failed"
+    assert node.files() == before
+
+
+def test_a_file_in_the_place_of_the_link_keeps_its_content(node: Node) -> None:
+    node.current.unlink()
+    node.client("kubelet-client-current.pem", f"system:node:{NODE}")
+    digest = sha(node.current)
+    result = node.repair("repair_link")
+    assert result["status"] == "done", result
+    assert node.current.is_symlink()
+    assert sha(node.current) == digest
+    assert node.repair("repair_link")["status"] == "nothing_to_do"
+
+
+def test_free_space_keeps_the_two_newest_and_the_one_in_use(node: Node) -> None:
+    old = [f"kubelet-client-2025-0{month}-02-03-04-05.pem" for month in range(1, 5)]
+    for name in old:
+        node.client(name, f"system:node:{NODE}")
+    node.current.unlink()
+    node.current.symlink_to(node.pki / old[0])
+    before = node.files()
+    for name in (old[0], OLD, old[3]):
+        result = node.repair("free_space", remove=[old[1], name])
+        assert result["status"] == "failed", name
+        assert node.files() == before
+    assert node.repair("free_space", check=True, remove=old[1:3])["changed"] is True
+    assert node.files() == before
+    bound = {"files": {str(node.pki / old[1]): "0" * 64}}
+    assert node.repair("free_space", bound, remove=old[1:3])["status"] == "moved"
+    assert node.repair("free_space", remove=old[1:3])["status"] == "done"
+    assert sorted(path.name for path in node.pki.glob("*-2025-*")) == [old[0], old[3]]
+    assert node.repair("free_space", remove=old[1:3])["status"] == "nothing_to_do"
+
+
+def test_the_bootstrap_kubeconfig_is_there_for_the_kubelet_alone(node: Node) -> None:
+    _expire(node)
+    old = node.repair("rebootstrap", check=True)["before"]
+    result = node.repair("rebootstrap", {"certificate_sha256": old["certificate_sha256"]})
+    assert result["status"] == "done", result
+    seen = (node.bin / "bootstrap-seen").read_text()
+    assert f"token: {TOKEN}" in seen
+    assert "server: https://api:6443" in seen
+    assert not node.bootstrap.exists()
+    assert result["after"]["not_after"] > old["not_after"]
+    assert len(result["backups"]) == 2
+
+
+def test_rebootstrap_without_a_new_certificate(node: Node) -> None:
+    _expire(node, restart=":")
+    before = node.files()
+    result = node.repair("rebootstrap")
+    assert result["status"] == "rolled_back", result
+    assert "no new client certificate" in result["message"]
+    assert node.files() == before
+    assert "--no-block restart kubelet" in (node.root / "calls").read_text()
+
+
+def test_rebootstrap_where_the_unit_names_another_file(node: Node) -> None:
+    _expire(node)
+    before = node.files()
+    result = node.repair("rebootstrap", bootstrap_kubeconfig=str(node.root / "other.conf"))
+    assert result["status"] == "failed"
+    assert "does not name" in result["message"]
+    assert node.files() == before
+
+
+def test_restart_waits_for_a_new_certificate(node: Node) -> None:
+    old = node.repair("restart_kubelet", check=True)["before"]["certificate_sha256"]
+    assert not (node.root / "calls").read_text().count("restart")
+    node.client("issued.pem", f"system:node:{NODE}", end=500, folder=node.root)
+    bound = {"certificate_sha256": old}
+    assert node.repair("restart_kubelet", bound, wait_for_new_certificate=True)["status"] == "failed"
+    node.systemctl(
+        f"(sleep 1; cp {node.root}/issued.pem {node.pki}/{NEW}; ln -sf {node.pki}/{NEW} {node.current}) >/dev/null 2>&1 &"
+    )
+    result = node.repair("restart_kubelet", bound, wait_for_new_certificate=True)
+    assert (result["status"], result["changed"]) == ("done", True), result
+    assert result["after"]["not_after"] > result["before"]["not_after"]
+
+
+def test_a_kubelet_that_does_not_stay_active(node: Node) -> None:
+    (node.root / "state").write_text("activating\n")
+    result = node.repair("restart_kubelet")
+    assert (result["status"], result["changed"]) == ("failed", True), result
+
+
+def test_a_signal_puts_everything_back(node: Node) -> None:
+    _expire(
+        node, restart='case "$*" in *no-block*) ;; *) kill -TERM "$(sed "s/.*) . //;s/ .*//" /proc/$PPID/stat)" ;; esac'
+    )
+    before = node.files()
+    result = node.repair("rebootstrap")
+    assert result["status"] == "rolled_back", result
+    assert node.files() == before
