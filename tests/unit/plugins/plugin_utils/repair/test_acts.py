@@ -21,7 +21,6 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.repair.exch
     repair_script,
     repair_settings,
 )
-
 from ansible_collections.kubecare.kubelet_certs.tests.unit.plugins.plugin_utils.probe.conftest import (
     SHELLS,
     Authority,
