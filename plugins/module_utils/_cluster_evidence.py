@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
@@ -61,6 +63,8 @@ def run(module: ClusterModule, collect: Collector) -> t.NoReturn:
 
     An API server that does not answer is a finding, so the module succeeds; what the user has to correct fails it.
     """
+    # A play that is interrupted ends its modules so; the folder with the client's key is removed by an exit, not by a death.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
     params = dict(module.params)
     module.params["kubeconfig"] = _shown(
         params["kubeconfig"]
