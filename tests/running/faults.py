@@ -32,7 +32,7 @@ PROBE_SECONDS = 5
 GRACE_SECONDS = 20
 """What the control side allows a node beyond the probe's own time (``plugins/action/node_probe.py``)."""
 NODE_LIMIT = PROBE_SECONDS + GRACE_SECONDS + 5
-START_UP = 30
+START_UP = 75
 """Seconds that a run may take for itself on a busy machine of two cores."""
 
 
