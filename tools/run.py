@@ -246,6 +246,17 @@ def _csr_approval(log: Log) -> Result:
     return ansible_test.read_closing_line(status, output)
 
 
+def _running(log: Log) -> Result:
+    """Faults while running (``tests/running/faults.py``): hostile nodes, a failing API server, a full disk, Ctrl-C."""
+    if os.geteuid() != 0 or not shutil.which("unshare"):
+        return Result(skipped="the stand-in nodes need root and namespaces")
+    folder = developer_venv()
+    environment = ansible_environment(folder, live_collections())
+    environment["PYTHONPATH"] = str(live_collections())
+    status, output = log.run([folder / "bin/python", ROOT / "tests/running/faults.py"], environment)
+    return ansible_test.read_closing_line(status, output)
+
+
 def check_parts() -> list[Part]:
     """The quick ones."""
     return [
@@ -273,6 +284,7 @@ def test_parts() -> list[Part]:
         Part("collection build and use", collection_build.act),
         Part("artefact", release.act),
         Part("report in a browser", _browser),
+        Part("faults while running", _running, shown=True),
         Part(
             f"ansible-test sanity {core}",
             functools.partial(ansible_test.run, kind="sanity", core=core, python=python),

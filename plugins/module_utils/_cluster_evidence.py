@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
@@ -59,6 +61,8 @@ def _shown(kubeconfig: t.Any) -> str | None:
 def connect(module: ClusterModule, *bounded: str) -> tuple[Api, Data]:
     """The server, and the module's parameters. Ends the module when a library is missing, when the access cannot be used, or when one of
     ``bounded``, options of whole numbers, is below 1."""
+    # A play that is interrupted ends its modules so; the folder with the client's key is removed by an exit, not by a death.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
     params = dict(module.params)
     module.params["kubeconfig"] = _shown(
         params["kubeconfig"]

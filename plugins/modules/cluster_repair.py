@@ -231,7 +231,7 @@ class Repair:
                 continue
             version = None if found is None else mapping(found.get("metadata")).get("resourceVersion")
             if name in versions and versions[name] != version:
-                was, is_now = (v and f"version {v}" or "absent" for v in (versions[name], version))
+                was, is_now = (f"version {v}" if v else "absent" for v in (versions[name], version))
                 raise StopError("moved", f"{name} was {safe_text(was, 80)} when this was planned, and is {is_now} now")
             self._write(name, path, found, lacking)
             kind = OBJECTS[name]["kind"]
