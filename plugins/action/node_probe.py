@@ -18,6 +18,7 @@ import typing as t
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._files import write_json
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._secrets import without_secrets
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._x509 import CRYPTOGRAPHY_IMPORT_ERROR
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._run_folder import node_file
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.matching import identity
@@ -111,7 +112,8 @@ class ActionModule(ActionBase):
         answered_at = time.time()
         answer = read_answer(str(reply.get("stdout") or ""), nonce)
         if not answer.started:
-            words = self._harmless(str(reply.get("stderr") or "").strip()[-600:] or "the node said nothing")
+            said = without_secrets(str(reply.get("stderr") or "").strip()[-65536:])  # whole, before it is cut
+            words = self._harmless(said[-600:] or "the node said nothing")
             message = f"the probe did not run (status {reply.get('rc')}): {words}"
             return unreachable(host, answered_at, _reason(words, _reason_of_status(reply.get("rc"))), message)
         late = answered_at - sent_at >= options["timeout"]

@@ -64,7 +64,7 @@ manager_section() {
   done | sort -n | tail -n 2 | while read -r _modified file; do
     open manager_log "$file"
     [ -r "$file" ] || missing control_plane.manager_log not_permitted "$file cannot be read"
-    bounded 5 tail -c 131072 "$file" 2>/dev/null </dev/null | awk "$MANAGER_LOG_AWK" | say_lines
+    bounded 5 tail -c 131072 "$file" 2>/dev/null </dev/null | awk "$MANAGER_LOG_AWK" | scrub | cut -c 1-460 | say_lines
   done
 }
 
@@ -74,7 +74,7 @@ MANAGER_LOG_AWK='
 text ~ /failed to init |error auto signing|expected 1 certificate|error reading CA|private key does not match|not permitted to|leaderelection lost|retrieving (resource|lease) lock|Failed to (update lock|renew lease)|creating lease lock|[Uu]nknown flag|invalid argument|is not in the list of known controllers|cannot specify default|Skipping CSR signer|command failed|no such file or directory|recognized csr/ || text ~ /^(Error|error):/ {
   same = text; sub(/^[A-Z][0-9]+ [0-9:.]+ +[0-9]+ /, "", same); gsub(/csr-[a-z0-9]+/, "csr", same); sub(/uid ?=.*/, "", same)
   if (same in at) kept[at[same]] = ""
-  at[same] = ++n; kept[n] = time " " substr(text, 1, 400)
+  at[same] = ++n; kept[n] = time " " text
 }
 END { for (i = n; i > 0 && shown < 6; i--) if (kept[i] != "") { out[++shown] = kept[i] } for (i = shown; i > 0; i--) print "line", out[i] }'
 
