@@ -25,7 +25,7 @@ _NAMES = (
     r"|(?:secret|access|api|private|account|encryption|signing|shared|auth)[_-]?(?:access)?[_-]?key"
 )
 _VALUE = r"""(?:"(?:[^"\\]|\\.)*|\\+"(?:[^"\\]|\\\\\\.|\\\\[^\\]|\\[^"\\])*|'[^']*|[^\s"'][^\s"]*)"""
-_TOKEN_ENDS = r"(?=[._-]*(?:[^A-Za-z0-9._-]|$)|\.(?:pem|crt|key|tmp|conf|yaml|json)\b)"
+_AFTER_IT = r"(?=[.-]*(?:[^A-Za-z0-9.-]|$)|[.-]*\.(?:pem|crt|key|tmp|conf|yaml|json)\b)"
 
 _WORD = re.compile(r"[A-Za-z0-9_.-]{12,}")
 _PATTERNS: t.Final = (
@@ -33,7 +33,7 @@ _PATTERNS: t.Final = (
     (re.compile(r"LS0tLS1(?:[A-Za-z0-9+/_=-]|\\[nr])*"), REMOVED),
     (re.compile(r"-----BEGIN[A-Z0-9 ]*KEY.*?(?:-----END[A-Z0-9 ]*KEY[A-Z ]*-----|\Z)", re.DOTALL), REMOVED),
     (re.compile(r"[A-Za-z0-9+/=\\]{0,200}-----END[A-Z0-9 ]*PRIVATE *KEY[A-Z ]*-----"), REMOVED),
-    (re.compile(rf"((?:(?<![A-Za-z0-9])|(?<=\\[nrt]))[a-z0-9]{{6}})\.[a-z0-9]{{16}}{_TOKEN_ENDS}"), rf"\1.{REMOVED}"),
+    (re.compile(rf"((?:(?<![A-Za-z0-9])|(?<=\\[nrt]))[a-z0-9]{{6}})\.[a-z0-9]{{16}}{_AFTER_IT}"), rf"\1.{REMOVED}"),
     (re.compile(r"(?:AKIA|ASIA)[A-Z0-9]{16}|gh[pousr]_[A-Za-z0-9]{20,}"), REMOVED),
     (re.compile(r"(bearer|basic)(?:[^A-Za-z0-9]{1,4}|%20)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE), rf"\1 {REMOVED}"),
     (

@@ -105,7 +105,7 @@ decode() {
 # in which its value can: "…", \"…\" (JSON within JSON), '…', a word. As sed's basic regular expressions, letters in both cases.
 SECRET_NAMES='[Pp][Aa][Ss][Ss][Ww][Oo][Rr][Dd]\|[Pp][Aa][Ss][Ss][Ww][Dd]\|[Pp][Aa][Ss][Ss][Pp][Hh][Rr][Aa][Ss][Ee]\|[Pp][Ww][Dd]\|[Tt][Oo][Kk][Ee][Nn]\|[Ss][Ee][Cc][Rr][Ee][Tt]\|client-key-data\|\([Ss][Ee][Cc][Rr][Ee][Tt]\|[Aa][Cc][Cc][Ee][Ss][Ss]\|[Aa][Pp][Ii]\|[Pp][Rr][Ii][Vv][Aa][Tt][Ee]\|[Aa][Cc][Cc][Oo][Uu][Nn][Tt]\|[Ee][Nn][Cc][Rr][Yy][Pp][Tt][Ii][Oo][Nn]\|[Ss][Ii][Gg][Nn][Ii][Nn][Gg]\|[Ss][Hh][Aa][Rr][Ee][Dd]\|[Aa][Uu][Tt][Hh]\)[_-]\{0,1\}\([Aa][Cc][Cc][Ee][Ss][Ss]\)\{0,1\}[_-]\{0,1\}[Kk][Ee][Yy]'
 SECRET_VALUE='"\([^"\]\|\\.\)*\|\\\{1,\}"\([^"\]\|\\\\\\.\|\\\\[^\]\|\\[^"\]\)*\|'"'[^']*"'\|[^ "'"'"'][^ "]*'
-BOOTSTRAP_TOKEN='s/\([^A-Za-z0-9]\|\\[nrt]\)\([a-z0-9]\{6\}\)\.[a-z0-9]\{16\}\([._-]*[^A-Za-z0-9._-]\|[._-]*$\|\.\(pem\|crt\|key\|tmp\|conf\|yaml\|json\)\)/\1\2.[removed]\3/g'
+BOOTSTRAP_TOKEN='s/\([^A-Za-z0-9]\|\\[nrt]\)\([a-z0-9]\{6\}\)\.[a-z0-9]\{16\}\([.-]*[^A-Za-z0-9.-]\|[.-]*$\|[.-]*\.\(pem\|crt\|key\|tmp\|conf\|yaml\|json\)\)/\1\2.[removed]\3/g'
 
 # The last look at all that is said, and the first at what is cut: what is shaped like a secret goes no further. Tokens twice, as the
 # character between two of them belongs to the first.

@@ -25,7 +25,7 @@ control_plane_section() {
       continue
     fi
     say image "$(head_of "$file" | tr -d "\\000\\r\"'" | sed -n 's/^ *-\{0,1\} *image: *//p' | sed -n 1p | cut -c 1-200)"
-    flags=$(head_of "$file" | tr -d "\\000\\r\"'" | sed -n -e 's/ *$//' -e 's/^ *- *\(--[a-z]\)/\1/p' | awk -v known="$CONTROL_FLAGS" "$FLAGS_AWK" | grep '^flag ')
+    flags=$(head_of "$file" | tr -d '\000\r' | scrub | tr -d "\"'" | sed -n -e 's/ *$//' -e 's/^ *- *\(--[a-z]\)/\1/p' | awk -v known="$CONTROL_FLAGS" "$FLAGS_AWK" | grep '^flag ')
     printf '%s\n' "$flags" | grep . | say_lines
     CONTROL="$CONTROL$NL$flags"
   done
