@@ -19,6 +19,7 @@ import typing as t
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._files import write_json
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._secrets import without_secrets
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._x509 import CRYPTOGRAPHY_IMPORT_ERROR
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._run_folder import node_file
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.matching import identity
@@ -120,7 +121,8 @@ class ActionModule(ActionBase):
         said = str(reply.get("stdout") or "")
         answer = read_answer(said, nonce)
         if not answer.started:
-            words = self._harmless(str(reply.get("stderr") or "").strip()[-600:] or _not_the_probe(said))
+            complaint = without_secrets(str(reply.get("stderr") or "").strip()[-65536:])  # whole, before it is cut
+            words = self._harmless(complaint[-600:] or _not_the_probe(said))
             message = f"the probe did not run (status {reply.get('rc')}): {words}"
             reason = "too_large" if len(said) > MAX_ANSWER_CHARS else _reason_of_status(reply.get("rc"))
             return unreachable(host, answered_at, _reason(words, reason), message)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._secrets import CUT_MARGIN, without_secrets
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._time import format_time, parse_time
 
 Data = dict[str, t.Any]
@@ -22,14 +23,6 @@ MAX_ITEMS = 256
 """Items kept of a list inside one object (conditions, groups, managers)."""
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-_SECRETS = (
-    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), "<private key>"),
-    (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.?[A-Za-z0-9_-]*"), "<token>"),
-    (re.compile(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b"), "<bootstrap token>"),
-    (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}"), r"\1 <secret>"),
-    (re.compile(r"(?i)\b((?:[\w-]*(?:password|passwd|secret|token|api[_-]?key))\b[\"']?\s*[=:]\s*)(?!<)[\"']?[^\s\"',;&]+"), r"\1<secret>"),
-    (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^/\s@]+@"), r"\1<secret>@"),
-)  # fmt: skip
 
 
 def text(value: t.Any, limit: int = MAX_TEXT) -> str | None:
@@ -44,10 +37,9 @@ def safe_text(value: t.Any, limit: int = MAX_TEXT) -> str | None:
     """As ``text``, of a text that a program wrote freely: what looks like a key, token or password is taken out first."""
     if not isinstance(value, str):
         return None
-    value = value[: limit * 8]
-    for pattern, replacement in _SECRETS:
-        value = pattern.sub(replacement, value)
-    return text(value, limit)
+    cut = len(value) > limit * 8
+    value = without_secrets(value[: limit * 8])
+    return text(value[:-CUT_MARGIN] if cut else value, limit)
 
 
 def integer(value: t.Any) -> int | None:

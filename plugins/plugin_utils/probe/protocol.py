@@ -19,6 +19,8 @@ import re
 import shlex
 import typing as t
 
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._secrets import CUT_MARGIN, without_secrets
+
 MAX_ANSWER_CHARS = 4 * 1024 * 1024
 MAX_LINES = 20_000
 MAX_VALUE_CHARS = 4096
@@ -26,15 +28,6 @@ _CERTIFICATE_TAGS = frozenset(("cert", "ca_cert", "user_cert"))
 _SCRIPT_FOLDER = os.path.join(os.path.dirname(__file__), "script")
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-_SECRETS: t.Final = (
-    (re.compile(r"(?<=://)[^/@\s\"]*@"), ""),
-    (re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_.-]*"), "[removed]"),
-    (re.compile(r"LS0tLS1[A-Za-z0-9+/_=-]*"), "[removed]"),
-    (re.compile(r"-----BEGIN [A-Z0-9 ]*KEY-----.*", re.DOTALL), "[removed]"),
-    (re.compile(r"(?<![A-Za-z0-9])([a-z0-9]{6})\.[a-z0-9]{16}(?![A-Za-z0-9._-])"), r"\1.[removed]"),
-    (re.compile(r"\b(bearer|basic)[: ]+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE), r"\1 [removed]"),
-    (re.compile(r"(password|passwd|token|secret)([\"\\]*[=:][ \"\\]*)[^ \",}\\]+", re.IGNORECASE), r"\1\2[removed]"),
-)
 
 
 @dataclasses.dataclass
@@ -130,10 +123,9 @@ def read_answer(text: str, nonce: str) -> Answer:
 def plain(value: str) -> str:
     """A value fit for evidence: valid text without control or direction characters, without what is shaped like a secret, clipped."""
     text = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    text = _CONTROLS.sub("?", text[: MAX_VALUE_CHARS * 2])
-    for pattern, replacement in _SECRETS:
-        text = pattern.sub(replacement, text)
-    return text[:MAX_VALUE_CHARS].strip(" ")
+    cut = len(text) > MAX_VALUE_CHARS * 2
+    text = without_secrets(_CONTROLS.sub("?", text[: MAX_VALUE_CHARS * 2]))
+    return (text[:-CUT_MARGIN] if cut else text)[:MAX_VALUE_CHARS].strip(" ")
 
 
 def whole_number(text: str | None) -> int | None:

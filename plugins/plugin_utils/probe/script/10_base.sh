@@ -101,14 +101,24 @@ decode() {
   fi
 }
 
-# The last look at all that is said: what is shaped like a secret goes no further.
+# What scrub knows (the control node looks again, with module_utils/_secrets.py): names beside which a secret stands, and the forms
+# in which its value can: "…", \"…\" (JSON within JSON), '…', a word. As sed's basic regular expressions, letters in both cases.
+SECRET_NAMES='[Pp][Aa][Ss][Ss][Ww][Oo][Rr][Dd]\|[Pp][Aa][Ss][Ss][Ww][Dd]\|[Pp][Aa][Ss][Ss][Pp][Hh][Rr][Aa][Ss][Ee]\|[Pp][Ww][Dd]\|[Tt][Oo][Kk][Ee][Nn]\|[Ss][Ee][Cc][Rr][Ee][Tt]\|client-key-data\|\([Ss][Ee][Cc][Rr][Ee][Tt]\|[Aa][Cc][Cc][Ee][Ss][Ss]\|[Aa][Pp][Ii]\|[Pp][Rr][Ii][Vv][Aa][Tt][Ee]\|[Aa][Cc][Cc][Oo][Uu][Nn][Tt]\|[Ee][Nn][Cc][Rr][Yy][Pp][Tt][Ii][Oo][Nn]\|[Ss][Ii][Gg][Nn][Ii][Nn][Gg]\|[Ss][Hh][Aa][Rr][Ee][Dd]\|[Aa][Uu][Tt][Hh]\)[_-]\{0,1\}\([Aa][Cc][Cc][Ee][Ss][Ss]\)\{0,1\}[_-]\{0,1\}[Kk][Ee][Yy]'
+SECRET_VALUE='"\([^"\]\|\\.\)*\|\\\{1,\}"\([^"\]\|\\\\\\.\|\\\\[^\]\|\\[^"\]\)*\|'"'[^']*"'\|[^ "'"'"'][^ "]*'
+BOOTSTRAP_TOKEN='s/\([^A-Za-z0-9]\|\\[nrt]\)\([a-z0-9]\{6\}\)\.[a-z0-9]\{16\}\([.-]*[^A-Za-z0-9.-]\|[.-]*$\|[.-]*\.\(pem\|crt\|key\|tmp\|conf\|yaml\|json\)\)/\1\2.[removed]\3/g'
+
+# The last look at all that is said, and the first at what is cut: what is shaped like a secret goes no further. Tokens twice, as the
+# character between two of them belongs to the first.
 scrub() {
-  sed -e 's#://[^/@ "]*@#://#g' \
+  sed -e 's#://[^/ "]*@#://#g' \
     -e 's/eyJ[A-Za-z0-9_-]\{8,\}\.[A-Za-z0-9_-]*\(\.[A-Za-z0-9_-]*\)*/[removed]/g' \
-    -e 's/LS0tLS1[A-Za-z0-9+/_=-]*/[removed]/g' \
-    -e 's/-----BEGIN [A-Z0-9 ]*KEY-----.*/[removed]/g' \
-    -e 's/\([^A-Za-z0-9]\)\([a-z0-9]\{6\}\)\.[a-z0-9]\{16\}\([^A-Za-z0-9._-]\)/\1\2.[removed]\3/g' \
-    -e 's/\([^A-Za-z0-9]\)\([a-z0-9]\{6\}\)\.[a-z0-9]\{16\}$/\1\2.[removed]/' \
-    -e 's/\([Bb][Ee][Aa][Rr][Ee][Rr]\|[Bb][Aa][Ss][Ii][Cc]\)[: ]\{1,\}[A-Za-z0-9._~+/=-]\{8,\}/\1 [removed]/g' \
-    -e 's/\([Pp][Aa][Ss][Ss][Ww][Oo][Rr][Dd]\|[Pp][Aa][Ss][Ss][Ww][Dd]\|[Tt][Oo][Kk][Ee][Nn]\|[Ss][Ee][Cc][Rr][Ee][Tt]\)\(["\\]*[=:][ "\\]*\)[^ ",}\\]\{1,\}/\1\2[removed]/g'
+    -e 's/LS0tLS1\([A-Za-z0-9+/_=-]\|\\[nr]\)*/[removed]/g' \
+    -e 's/-----BEGIN[A-Z0-9 ]*KEY.*/[removed]/' \
+    -e 's/[A-Za-z0-9+/=\]*-----END[A-Z0-9 ]*PRIVATE *KEY[A-Z ]*-----/[removed]/g' \
+    -e "$BOOTSTRAP_TOKEN" -e "$BOOTSTRAP_TOKEN" \
+    -e 's/A[KS]IA[A-Z0-9]\{16\}/[removed]/g' -e 's/gh[pousr]_[A-Za-z0-9]\{20,\}/[removed]/g' \
+    -e 's/\([Bb][Ee][Aa][Rr][Ee][Rr]\|[Bb][Aa][Ss][Ii][Cc]\)\([^A-Za-z0-9]\{1,4\}\|%20\)[A-Za-z0-9._~+/=-]\{8,\}/\1 [removed]/g' \
+    -e 's/\([Aa][Uu][Tt][Hh][Oo][Rr][Ii][Zz][Aa][Tt][Ii][Oo][Nn][^A-Za-z0-9=:]\{0,4\} *[=:]\{1,2\}[^A-Za-z0-9]\{0,6\}\)\(\(Digest\|Negotiate\|NTLM\|Token\|ApiKey\|AWS4-HMAC-SHA256\) [^"]*\|\(Basic\|Bearer\) [A-Za-z0-9._~+/=-]*\|[A-Za-z0-9._~+/=-]\{8,\}\)/\1[removed]/g' \
+    -e "s/\(--[A-Za-z0-9-]*\($SECRET_NAMES\)\) \{1,\}[^ -][^ ]*/\1 [removed]/g" \
+    -e "s/\($SECRET_NAMES\)\([^A-Za-z0-9 =:,.]\{0,4\} *[=:]\{1,2\}>\{0,1\} *\)\($SECRET_VALUE\)/\1\4[removed]/g"
 }

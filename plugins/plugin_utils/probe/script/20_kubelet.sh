@@ -17,7 +17,14 @@ function put(name, value) {
   else if (name ~ /^[A-Za-z0-9][A-Za-z0-9._-]*$/ && length(name) < 80) print "other", name
 }
 { sub(/\r$/, "") }
-held != "" { if ($0 !~ /^-/) { put(held, $0); held = ""; next } put(held, "true"); held = "" }
+# A word after a flag without a value is its value, also when it begins with a dash, unless it can be a flag; after the name of a secret
+# only what is known is a flag.
+function is_flag(arg,   name) {
+  if (arg !~ /^--[a-z]/ && arg != "-v") return 0
+  name = arg; sub(/^--?/, "", name); sub(/=.*/, "", name)
+  return tolower(held) !~ /(pass|token|secret|key|cred)[a-z]*$/ || name ~ ("^(" known ")$")
+}
+held != "" { if (!is_flag($0)) { put(held, $0); held = ""; next } put(held, "true"); held = "" }
 /^--?[A-Za-z0-9]/ {
   arg = $0; sub(/^--?/, "", arg); at = index(arg, "=")
   if (at) { put(substr(arg, 1, at - 1), substr(arg, at + 1)); next }
@@ -50,6 +57,22 @@ ASSIGNMENTS_AWK='
     else word = word c
   }
   print word
+}'
+
+# An environment file → "FILE NAME=value" a line. The further lines of a value in quotes or after a backslash are no assignments.
+ENVIRONMENT_FILE_AWK='
+function ends(text, quote,   i, c) {
+  for (i = 1; i <= length(text); i++) { c = substr(text, i, 1); if (c == "\\" && quote == "\"") i++; else if (c == quote) return 1 }
+  return 0
+}
+{ sub(/\r$/, "") }
+open != "" { if (ends($0, open)) open = ""; next }
+more { more = ($0 ~ /\\$/); next }
+/^[ \t]*[A-Za-z_]/ {
+  print "FILE " $0
+  value = $0; sub(/^[^=]*=[ \t]*/, "", value); quote = substr(value, 1, 1)
+  if ((quote == "\"" || quote == "\047") && !ends(substr(value, 2), quote)) open = quote
+  else more = ($0 ~ /\\$/)
 }'
 
 tell_environment() { # LINES; a process's proxies come before the unit's
@@ -197,7 +220,7 @@ unit_section() {
   case $shown in
     *LoadState=*) ;;
     *)
-      missing kubelet.unit error "systemctl show: $(printf '%s' "$shown" | tail -n 1 | cut -c 1-200)"
+      missing kubelet.unit error "systemctl show: $(printf '%s\n' "$shown" | tail -n 1 | scrub | cut -c 1-200)"
       return
       ;;
   esac
@@ -206,7 +229,7 @@ unit_section() {
   variables=$(
     printf '%s\n' "$shown" | grep '^Environment='
     printf '%s\n' "$shown" | sed -n 's/^EnvironmentFiles=-\{0,1\}\(\/.*\) (.*/\1/p' | while read -r file; do
-      [ -r "$file" ] && sed -n '/^[ \t]*[A-Za-z_]/s/^/FILE /p' "$file"
+      [ -r "$file" ] && awk "$ENVIRONMENT_FILE_AWK" "$file"
     done
   )
   tell_environment "$(printf '%s\n' "$variables" | awk "$ASSIGNMENTS_AWK" | awk -v names=1 "$ENVIRONMENT_AWK" | sort -u)"

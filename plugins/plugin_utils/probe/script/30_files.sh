@@ -168,9 +168,9 @@ denials_section() {
   wanted='avc: *denied.* comm="kubelet"\|apparmor="DENIED".* comm="kubelet"'
   audit=${KCP_AUDIT_LOG:-/var/log/audit/audit.log}
   if [ -r "$audit" ]; then
-    bounded 5 tail -c 524288 "$audit" 2>/dev/null </dev/null | grep "$wanted" | tail -n 3 | cut -c 1-480 | sed 's/^/line /' | say_lines
+    bounded 5 tail -c 524288 "$audit" 2>/dev/null </dev/null | grep "$wanted" | tail -n 3 | scrub | cut -c 1-480 | sed 's/^/line /' | say_lines
   elif has journalctl && [ "$ROOT" = yes ]; then
-    bounded 2 journalctl -q --no-pager -o short-unix -k --since "@$((NOW - 3600))" 2>/dev/null </dev/null | grep "$wanted" | tail -n 3 | cut -c 1-480 | sed 's/^/line /' | say_lines
+    bounded 2 journalctl -q --no-pager -o short-unix -k --since "@$((NOW - 3600))" 2>/dev/null </dev/null | grep "$wanted" | tail -n 3 | scrub | cut -c 1-480 | sed 's/^/line /' | say_lines
   else
     missing denials not_permitted 'neither the audit log nor the kernel log can be read'
   fi

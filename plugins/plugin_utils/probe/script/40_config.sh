@@ -91,6 +91,7 @@ function keep() { if (slot != "") v[slot] = more }
 }
 function list() { return top == "clusters" || top == "contexts" || top == "users" }
 function find(kind, name,   i) { for (i = 1; i <= n[kind]; i++) if (v[kind, i, "name"] == name) return i; return 0 }
+function anonymous(url,   scheme) { if (url !~ /@/) return url; if (match(url, /^[A-Za-z0-9+.-]*:\/\//)) scheme = substr(url, 1, RLENGTH); sub(/^.*@/, "", url); return scheme url }
 function tell(name, value) { if (value != "") print name, value }
 END {
   if (bad != "") { if (want == "") print "unsupported", bad; exit }
@@ -100,8 +101,8 @@ END {
   if (!c) print "broken current-context names no context of the file"
   else if (!cl) print "broken the context names no cluster of the file"
   if (cl) {
-    tell("server", v["clusters", cl, "server"]); tell("tls_server_name", v["clusters", cl, "tls-server-name"])
-    tell("proxy_url", v["clusters", cl, "proxy-url"]); tell("insecure", v["clusters", cl, "insecure-skip-tls-verify"])
+    tell("server", anonymous(v["clusters", cl, "server"])); tell("tls_server_name", v["clusters", cl, "tls-server-name"])
+    tell("proxy_url", anonymous(v["clusters", cl, "proxy-url"])); tell("insecure", v["clusters", cl, "insecure-skip-tls-verify"])
     tell("ca_path", v["clusters", cl, "certificate-authority"]); tell("ca_data", v["clusters", cl, "certificate-authority-data"])
   }
   if (c) tell("user", v["contexts", c, "user"])
@@ -165,7 +166,7 @@ CONFIG_AWK='
   plain = tolower(key); gsub(/[-_.]/, "", plain)
   if (plain ~ /^(rotate(client|kubelet|kubeletclient)?certificates?|certificaterotation|rotateservercertificates?|(enable)?servertlsbootstrap)$/ && path key !~ /^(rotateCertificates|serverTLSBootstrap)$/ && odd++ < 4) print "odd", path key
   if (path key ~ /^(kind|rotateCertificates|serverTLSBootstrap|tlsCertFile|tlsPrivateKeyFile|authentication\.x509\.clientCAFile|staticPodPath|port|address|enableServer|healthzPort|healthzBindAddress)$/) print "set", path key, value
-  else if (path == "featureGates.") print "gate", key, value
+  else if (path == "featureGates.") print "gate", key, (tolower(value) ~ /^(true|false)$/ ? value : "?")
 }
 END { if (bad || (NR > 0 && base == "")) print "unsupported yes" }'
 

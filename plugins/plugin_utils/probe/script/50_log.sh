@@ -11,7 +11,8 @@
 LOG_WANTED='certificate|client cert|x509|tls:|tls handshake|csr|bootstrap|kubeconfig|unauthorized|forbidden|system:anonymous|no such host|server misbehaving|name resolution|i/o timeout|connection refused|no route to host|network is unreachable|client.timeout exceeded|asked for the client to provide|read-only file system|no space left|quota exceeded|private key|pem data|cert/key|symlink|rotat|node lease|only its own node|failed to run kubelet|command failed|failed to load kubelet|lenient decoding|failed to validate kubelet|kubelet dependencies|admission webhook|calling webhook|call webhook|too many requests|proxyconnect|etcdserver|etcd cluster|database space|validatingadmissionpolicy|client ca file'
 LOG_UNWANTED='prober\.go|probe failed|proberesult|imagepull|image_pull|pullimage|mountvolume|operationexecutor|error syncing pod|crashloopbackoff|dial unix|cni plugin|pod sandbox'
 
-# Lines "<time> <rest>", newest first → total, first, last, "shape COUNT FIRST LAST TEXT", "line TIME TEXT".
+# Lines "<time> <rest>", newest first → total, first, last, "shape COUNT FIRST LAST TEXT", "line TIME TEXT". The texts are whole still:
+# in the end of one that was cut, a secret has lost the shape that scrub knows it by.
 LOG_AWK='
 function clip(s) { return length(s) <= 640 ? s : substr(s, 1, 318) " ... " substr(s, length(s) - 317) }
 function trim(s) { sub(/^[^ ]+ [^ ]*\[[0-9]+\]: /, "", s); return s }
@@ -27,9 +28,13 @@ $0 == "#partial" { partial = 1; next }
 { oldest = t; boot = 0 }
 low !~ wanted || (low ~ unwanted && low !~ /command failed|failed to run kubelet/) { next }
 {
-  rest = clip(trim(rest)); matched++
+  rest = trim(rest)
+  # A line of a key that was logged, by itself.
+  if (rest !~ /[^A-Za-z0-9+\/=_-]/) next
+  matched++
+  if (length(rest) > 65536) { rest = substr(rest, 1, 65536); sub(/[^ ]*$/, "", rest) }
   if (matched <= cap) line[matched] = t " " rest
-  shape = rest; gsub(/csr-[a-z0-9]+/, "csr-#", shape); gsub(/[0-9]+/, "#", shape)
+  shape = clip(rest); gsub(/csr-[a-z0-9]+/, "csr-#", shape); gsub(/[0-9]+/, "#", shape)
   if (!(shape in count)) { if (shapes >= 60) { over++; next } order[++shapes] = shape; text[shape] = rest; last[shape] = t }
   count[shape]++; first[shape] = t
 }
@@ -43,9 +48,24 @@ END {
   print "complete yes"
 }'
 
+# The texts without long words of mixed letters and digits (base64 and the like), then their beginnings and ends: the end holds the error.
+CLIP_AWK='
+function clip(s) { return length(s) <= 640 ? s : substr(s, 1, 318) " ... " substr(s, length(s) - 317) }
+function hide(s,   out, word) {
+  while (match(s, /[A-Za-z0-9+\/_=-]+/)) {
+    word = substr(s, RSTART, RLENGTH)
+    out = out substr(s, 1, RSTART - 1); s = substr(s, RSTART + RLENGTH)
+    if (length(word) >= 40 && word ~ /[A-Z]/ && word ~ /[a-z]/ && word ~ /[0-9]/ && word !~ /^node-csr-/ || length(word) >= 100) word = "[removed]"
+    out = out word
+  }
+  return out s
+}
+match($0, /^(shape [^ ]+ [^ ]+ [^ ]+|line [^ ]+) /) { head = substr($0, 1, RLENGTH); print head clip(hide(substr($0, RLENGTH + 1))); next }
+{ print }'
+
 digest() { # SYSLOG
-  tr -d '\000' | awk -v syslog="$1" -v cap="$KCP_LOG_LINES" -v wanted="$LOG_WANTED" -v unwanted="$LOG_UNWANTED" "$LOG_AWK" |
-    sed -e 's/[A-Za-z0-9+/_=]\{100,\}/[removed]/g' | say_lines
+  tr -d '\000' | awk -v syslog="$1" -v cap="$KCP_LOG_LINES" -v wanted="$LOG_WANTED" -v unwanted="$LOG_UNWANTED" "$LOG_AWK" | scrub |
+    awk "$CLIP_AWK" | say_lines
 }
 
 log_section() {

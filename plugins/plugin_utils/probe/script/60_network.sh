@@ -213,10 +213,10 @@ authenticate() {
     printf '%s\n' "$answer" | tr -d '\r\n' | sed -n 's/.*"username" *: *"\([^"]*\)".*/username \1/p' | cut -c 1-300 | say_lines
     case $http in
       2*) ;;
-      *) say http_message "$(printf '%s\n' "$answer" | tr -d '\r\n' | sed -n 's/.*"message" *: *"\(\([^"\\]\|\\.\)*\)".*/\1/p' | cut -c 1-400)" ;;
+      *) say http_message "$(printf '%s\n' "$answer" | tr -d '\r\n' | sed -n 's/.*"message" *: *"\(\([^"\\]\|\\.\)*\)".*/\1/p' | scrub | cut -c 1-400)" ;;
     esac
   else
-    say http_trouble "$(printf '%s\n' "$answer" | grep -i 'error\|alert\|errno\|unable\|could not' | sed -n 1,2p | tr '\n' ' ' | cut -c 1-300)"
+    say http_trouble "$(printf '%s\n' "$answer" | grep -i 'error\|alert\|errno\|unable\|could not' | sed -n 1,2p | tr '\n' ' ' | scrub | cut -c 1-300)"
   fi
 }
 

@@ -25,7 +25,7 @@ control_plane_section() {
       continue
     fi
     say image "$(head_of "$file" | tr -d "\\000\\r\"'" | sed -n 's/^ *-\{0,1\} *image: *//p' | sed -n 1p | cut -c 1-200)"
-    flags=$(head_of "$file" | tr -d "\\000\\r\"'" | sed -n -e 's/ *$//' -e 's/^ *- *\(--[a-z]\)/\1/p' | awk -v known="$CONTROL_FLAGS" "$FLAGS_AWK" | grep '^flag ')
+    flags=$(head_of "$file" | tr -d '\000\r' | scrub | tr -d "\"'" | sed -n -e 's/ *$//' -e 's/^ *- *\(--[a-z]\)/\1/p' | awk -v known="$CONTROL_FLAGS" "$FLAGS_AWK" | grep '^flag ')
     printf '%s\n' "$flags" | grep . | say_lines
     CONTROL="$CONTROL$NL$flags"
   done
@@ -64,7 +64,7 @@ manager_section() {
   done | sort -n | tail -n 2 | while read -r _modified file; do
     open manager_log "$file"
     [ -r "$file" ] || missing control_plane.manager_log not_permitted "$file cannot be read"
-    bounded 5 tail -c 131072 "$file" 2>/dev/null </dev/null | awk "$MANAGER_LOG_AWK" | say_lines
+    bounded 5 tail -c 131072 "$file" 2>/dev/null </dev/null | awk "$MANAGER_LOG_AWK" | scrub | cut -c 1-460 | say_lines
   done
 }
 
@@ -74,7 +74,7 @@ MANAGER_LOG_AWK='
 text ~ /failed to init |error auto signing|expected 1 certificate|error reading CA|private key does not match|not permitted to|leaderelection lost|retrieving (resource|lease) lock|Failed to (update lock|renew lease)|creating lease lock|[Uu]nknown flag|invalid argument|is not in the list of known controllers|cannot specify default|Skipping CSR signer|command failed|no such file or directory|recognized csr/ || text ~ /^(Error|error):/ {
   same = text; sub(/^[A-Z][0-9]+ [0-9:.]+ +[0-9]+ /, "", same); gsub(/csr-[a-z0-9]+/, "csr", same); sub(/uid ?=.*/, "", same)
   if (same in at) kept[at[same]] = ""
-  at[same] = ++n; kept[n] = time " " substr(text, 1, 400)
+  at[same] = ++n; kept[n] = time " " text
 }
 END { for (i = n; i > 0 && shown < 6; i--) if (kept[i] != "") { out[++shown] = kept[i] } for (i = shown; i > 0; i--) print "line", out[i] }'
 

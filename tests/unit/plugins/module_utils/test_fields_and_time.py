@@ -88,7 +88,6 @@ def test_secrets_are_taken_out(text: str, secret: str) -> None:
     found = _fields.safe_text(text)
     assert found
     assert secret not in found
-    assert "<" in found
 
 
 @pytest.mark.parametrize(

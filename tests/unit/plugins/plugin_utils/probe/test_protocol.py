@@ -120,7 +120,7 @@ def test_ten_megabytes_of_rubbish() -> None:
         ("right\u202eleft", "right?left"),
         ("ok\udcff", "ok\ufffd"),
         ("https://u:p@h/x", "https://h/x"),
-        ("see abcdef.0123456789abcdef.", "see abcdef.0123456789abcdef."),
+        ("see abcdef.0123456789abcdef.", "see abcdef.[removed]."),
         ("see abcdef.0123456789abcdef now", "see abcdef.[removed] now"),
         ("kubelet-client-2026-01-02-03-04-05.pem", "kubelet-client-2026-01-02-03-04-05.pem"),
         ("x" * 9000, "x" * 4096),
