@@ -68,6 +68,7 @@ def main() -> int:
     results: list[Json] = []
     with lifecycle.lab() as state:
         version = init.Plan.load(state).kubernetes
+        faults.heal(state, *map(faults.get, faults.injected(state)))
         for batch in batches:
             if batch.runs_on(version):
                 results += run(state, batch, acts, options.keep.absolute() if options.keep else None)
@@ -170,7 +171,8 @@ def play(
     (parent / batch.name / f"{name}.output").write_text(done.stdout)
     problems += leaks.find(secrets | leaks.collect(state), done.stdout, folder)
     if done.returncode:
-        problems.append(f"{name}: the playbook ended with {done.returncode}: {done.stdout[-600:]}")
+        why = [line[:500] for line in done.stdout.splitlines() if line.startswith("fatal: ")] or [done.stdout[-600:]]
+        problems.append(f"{name}: the playbook ended with {done.returncode}: {why[0]}")
     return folder, sum(map(int, re.findall(r"\bchanged=(\d+)", done.stdout)))
 
 

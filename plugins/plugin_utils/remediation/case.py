@@ -12,11 +12,16 @@ import dataclasses
 import shlex
 import typing as t
 
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._time import seconds_between
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Data, dig
 
 
 class CannotAct(Exception):
     """The act cannot mend this here; the message says why, for people."""
+
+
+RENEWS_BY_PERCENT = 90
+"""Of a certificate's lifetime, at the latest (``client-go/util/certificate/certificate_manager.go``: nextRotationDeadline)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,9 +45,17 @@ class Case:
 
     @property
     def needs_certificate(self) -> bool:
-        """Whether the kubelet is past the time by which it renews, so that a restart has to end in a new certificate."""
-        used = dig(self.node, "certificates", "client", "used_percent")
-        return used is not None and used >= 90
+        """Whether a restart has to end in a new certificate: the kubelet is past the time by which it renews.
+
+        Judged by the certificate that it starts with, which is the store's where that is valid, and not one that a kubeconfig carries.
+        """
+        kept = self.rotated() or self.other_valid_file()
+        if kept is None:
+            used = dig(self.node, "certificates", "client", "used_percent")
+            return used is not None and used >= RENEWS_BY_PERCENT
+        leaf = kept["certificates"][0]
+        lifetime = seconds_between(leaf["not_before"], leaf["not_after"])
+        return seconds_between(leaf["not_before"], self.now) * 100 >= lifetime * RENEWS_BY_PERCENT
 
     def probed(self, *path: str) -> t.Any:
         """A value of the node's evidence."""
