@@ -32,7 +32,11 @@ def fuzz(*strategies: t.Any, quick: int = 30, share: float = 1.0, shrink: bool =
             database=None,
             deadline=None,
             print_blob=False,
-            phases=[phase for phase in Phase if shrink or phase is not Phase.shrink],
+            phases=[
+                phase
+                for phase in Phase
+                if phase is not Phase.shrink or (shrink and "KUBECARE_FUZZ_SHRINK" in os.environ)
+            ],
             suppress_health_check=list(HealthCheck),
         )
         return limited(given(*strategies)(_counted(test)))
