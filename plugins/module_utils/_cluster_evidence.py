@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
@@ -58,11 +57,15 @@ def _shown(kubeconfig: t.Any) -> str | None:
     return kubeconfig if isinstance(kubeconfig, (str, type(None))) else "<kubeconfig>"
 
 
+def _end(_number: int, _frame: t.Any) -> t.NoReturn:
+    raise SystemExit(143)
+
+
 def connect(module: ClusterModule, *bounded: str) -> tuple[Api, Data]:
     """The server, and the module's parameters. Ends the module when a library is missing, when the access cannot be used, or when one of
     ``bounded``, options of whole numbers, is below 1."""
     # A play that is interrupted ends its modules so; the folder with the client's key is removed by an exit, not by a death.
-    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
+    signal.signal(signal.SIGTERM, _end)
     params = dict(module.params)
     module.params["kubeconfig"] = _shown(
         params["kubeconfig"]

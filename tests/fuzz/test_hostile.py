@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import base64
 import copy
-import datetime
 import functools
 import json
 import pathlib
 import re
 import typing as t
 
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._control_plane import pod_record
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._run_folder import node_file
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.matching import identity
-from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._control_plane import pod_record
 from ansible_collections.kubecare.kubelet_certs.tests.fuzz import crashers, hostile
 from ansible_collections.kubecare.kubelet_certs.tests.fuzz.cases import fuzz
 from ansible_collections.kubecare.kubelet_certs.tests.unit.plugins.conftest import make_pair

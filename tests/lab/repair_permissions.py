@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import pathlib
 import subprocess
 import sys
@@ -65,7 +64,8 @@ class Lab:
                 text=True,
                 check=False,
             )
-        return dict(json.loads(done.stdout[done.stdout.index("{") : done.stdout.rindex("}") + 1]))
+        result, _end = json.JSONDecoder().raw_decode(done.stdout.partition(" => ")[2])
+        return dict(result)
 
     def apply(self, documents: list[Json]) -> None:
         self.kubectl("apply", "--filename=-", stdin=yaml.safe_dump_all(documents))
@@ -205,5 +205,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    os.umask(0o022)
     sys.exit(main())

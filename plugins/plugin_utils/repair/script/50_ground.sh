@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # shellcheck shell=sh
 # Other parts read what is set here.
-# shellcheck disable=SC2034
+# shellcheck disable=SC2034,SC2154
 #
 # The ground of a repair, after the probe's own 10_base.sh, 30_files.sh and 40_config.sh: what is changed is remembered before it is
 # changed, so that all of it can be put back. Nothing here runs in a subshell that changes something: the memory would be lost.

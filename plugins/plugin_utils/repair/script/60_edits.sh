@@ -48,7 +48,7 @@ act_enable_rotation() {
   if [ "$state" = absent ]; then differs "$KCR_CONFIG" '' 'rotateCertificates: true'; else differs "$KCR_CONFIG" "rotateCertificates: $state" 'rotateCertificates: true'; fi
   replace_file "$REAL" "${content%x}"
   checking || [ "$(awk "$ROTATION_AWK" "$REAL")" = 'state true' ] || fail "$KCR_CONFIG does not read as it should after the change"
-  finish done "rotateCertificates is true in $KCR_CONFIG"
+  finish "done" "rotateCertificates is true in $KCR_CONFIG"
 }
 
 # Replaces the values of one entry of a kubeconfig. In the environment: EDIT_LIST (users, clusters), EDIT_KEYS ("old=new ..."), EDIT_VALUE.
@@ -124,7 +124,7 @@ act_use_rotating_kubeconfig() {
     [ "$(field certificate "$fields")" = "$current" ] && [ "$(field key "$fields")" = "$current" ] && [ -z "$(field certificate_data "$fields")$(field key_data "$fields")" ] ||
       fail "$KCR_KUBECONFIG does not read as it should after the change"
   fi
-  finish done "$KCR_KUBECONFIG names $current"
+  finish "done" "$KCR_KUBECONFIG names $current"
 }
 
 act_refresh_ca() {
@@ -176,5 +176,5 @@ act_refresh_ca() {
       checking || chmod 0644 "$KCR_CA_FILE"
     fi
   fi
-  finish done 'the CA was replaced'
+  finish "done" 'the CA was replaced'
 }

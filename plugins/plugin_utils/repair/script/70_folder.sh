@@ -2,6 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # shellcheck shell=sh
+# The parts share their variables.
+# shellcheck disable=SC2153,SC2034
 #
 # Acts on the folder of the certificates.
 
@@ -77,7 +79,7 @@ act_repair_modes() {
   done
   IFS=$saved
   set +f
-  finish done "owner and modes are as the kubelet makes them"
+  finish "done" "owner and modes are as the kubelet makes them"
 }
 
 act_repair_link() {
@@ -139,7 +141,7 @@ act_repair_link() {
       good_for_client "$current" || fail "$current $WHY after the change"
     fi
   fi
-  finish done "$KCR_PKI is in order"
+  finish "done" "$KCR_PKI is in order"
 }
 
 act_free_space() {
@@ -160,6 +162,7 @@ act_free_space() {
     file=$KCR_PKI/$name
     if [ ! -e "$file" ] && [ ! -L "$file" ]; then continue; fi
     case $name in
+      # shellcheck disable=SC2254 # a pattern, and meant as one
       kubelet-client-$PATTERN_TIME.pem | kubelet-server-$PATTERN_TIME.pem) ;;
       *) fail "$name is no name of an old certificate" ;;
     esac
@@ -175,5 +178,5 @@ act_free_space() {
     CHANGED=yes
     bounded 10 rm -f "$KCR_PKI/$name" </dev/null || fail "$name cannot be removed"
   done
-  finish done 'the files were removed'
+  finish "done" 'the files were removed'
 }

@@ -2,6 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # shellcheck shell=sh
+# The parts share their variables.
+# shellcheck disable=SC2154
 #
 # Acts that restart the kubelet.
 
@@ -37,10 +39,10 @@ act_restart_kubelet() {
   KCR_BOUND_CERT=
   verify_bound
   restart_unit
-  if checking; then finish done "restart $KCR_UNIT"; fi
+  if checking; then finish "done" "restart $KCR_UNIT"; fi
   [ "$KCR_WAIT" = yes ] && wait_new_certificate "$old"
   wait_active
-  finish done "$KCR_UNIT was restarted and is active"
+  finish "done" "$KCR_UNIT was restarted and is active"
 }
 
 act_rebootstrap() {
@@ -120,7 +122,7 @@ users:
   fi
   text=
   restart_unit
-  if checking; then finish done "a new certificate by $KCR_BOOTSTRAP"; fi
+  if checking; then finish "done" "a new certificate by $KCR_BOOTSTRAP"; fi
   wait_new_certificate "$old"
   until [ -f "$KCR_KUBECONFIG" ]; do
     [ "$(date +%s)" -lt "$until" ] || fail "no $KCR_KUBECONFIG came within $KCR_TIMEOUT seconds"
@@ -128,5 +130,5 @@ users:
   done
   wait_active
   bounded 10 rm -f "$KCR_BOOTSTRAP" </dev/null || fail "$KCR_BOOTSTRAP cannot be removed"
-  finish done "$current holds a new certificate"
+  finish "done" "$current holds a new certificate"
 }

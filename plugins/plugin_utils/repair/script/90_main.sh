@@ -2,6 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # shellcheck shell=sh
+# The parts share their variables.
+# shellcheck disable=SC2034
 #
 # Starts the act, and ends it when its time is over.
 
