@@ -115,10 +115,18 @@ def test_nothing_leaves_a_node(pieces: list[planted.Planted], lines: t.Any, word
             f"{node.config.read_text()}  Odd: {words[5]}\nother: {words[6]}\nstaticPodURL: {flat[2]}\n"
         )
         node.run_kubelet(
-            f"--kubeconfig={node.kubeconfig}", f"--bootstrap-kubeconfig={bootstrap}", f"--config={node.config}", f"--cert-dir={node.pki}",
-            "--password", f"-{words[7]}", "--token", f"--{words[8]}", f"--hostname-override={flat[3]}", f"--secret={flat[4]}",
+            f"--kubeconfig={node.kubeconfig}",
+            f"--bootstrap-kubeconfig={bootstrap}",
+            f"--config={node.config}",
+            f"--cert-dir={node.pki}",
+            "--password",
+            f"-{words[7]}",
+            "--token",
+            f"--{words[8]}",
+            f"--hostname-override={flat[3]}",
+            f"--secret={flat[4]}",
             environment=[f"A={words[9]}", f"HTTPS_PROXY=http://u:{words[10]}@proxy:1", f"NO_PROXY={flat[5]}"],
-        )  # fmt: skip
+        )
         flags = node.root / "flags.env"
         flags.write_text(f'ONE="{key}{words[11]}==\n"\nTWO={words[9]}\\\n{words[10]}=1\n')
         (node.root / "shown").write_text(
