@@ -30,6 +30,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._fields imp
     truth,
 )
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._paging import list_all
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._rbac_objects import OBJECTS
 
 CERTIFICATES = "certificates.k8s.io"
 AUTHORIZATION = "authorization.k8s.io"
@@ -49,13 +50,7 @@ WELL_KNOWN_ROLES = frozenset(
 )
 """Bindings of these are told even when the role is gone or grants nothing: a role of that name was meant to."""
 
-WELL_KNOWN_BINDINGS = frozenset(
-    {
-        "kubeadm:kubelet-bootstrap",
-        "kubeadm:node-autoapprove-bootstrap",
-        "kubeadm:node-autoapprove-certificate-rotation",
-    }
-)
+WELL_KNOWN_BINDINGS = frozenset(name for name, made in OBJECTS.items() if made["kind"] == "ClusterRoleBinding")
 """Told whatever role they name: who restores one has to know that there is another of its name."""
 
 MAX_SUBJECTS = 64

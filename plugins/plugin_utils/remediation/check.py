@@ -15,8 +15,9 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._csrs import KUBELET_SIGNERS
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._rbac_objects import OBJECTS
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation.acts import REGISTRY
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation.cluster_acts import OBJECTS, SIGNERS
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation.names import CLUSTER_ACTS, RISKS
 
 SCHEMA = "kubecare.kubelet_certs/plan/1"
@@ -108,7 +109,8 @@ def _check_bound(step: dict[str, Value], where: str) -> None:
 
 # Shapes: a checker takes a value and its path, and gives the value back.
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")
+"""What no terminal or page shows as it is, and so no text of a plan may hold."""
 _JINJA = re.compile(r"\{[{%#]|[}%#]\}")
 _SUBDOMAIN = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
 
@@ -118,7 +120,7 @@ def _text(value: Value, where: str, longest: int = MAX_TEXT) -> str:
         raise PlanError(f"{where}: is no text")
     if len(value) > longest:
         raise PlanError(f"{where}: is longer than {longest} characters")
-    if _CONTROL.search(value):
+    if CONTROL.search(value):
         raise PlanError(f"{where}: has a control character")
     if _JINJA.search(value):
         raise PlanError(f"{where}: looks like a template")
@@ -261,7 +263,7 @@ _OF_NODE: dict[str, Checker] = {
 }
 _PLACES: dict[str, Checker] = {"node": _node, "pki_path": _file, "kubeconfig?": _file}
 PARAMETERS: dict[str, dict[str, Checker]] = {
-    "approve_csr": {"name": _object, "node": _node, "signer_name": _one_of(*SIGNERS)},
+    "approve_csr": {"name": _object, "node": _node, "signer_name": _one_of(*KUBELET_SIGNERS)},
     "restore_rbac": {"objects": _set(_one_of(*OBJECTS), len(OBJECTS))},
     "delete_csrs": {"names": _set(_object, 1000)},
     "enable_rotation": {**_PLACES, "kubelet_config": _file, "unit": _unit},

@@ -10,6 +10,12 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._csrs import (
+    CLIENT_SIGNER,
+    KUBELET_SIGNERS,
+    SERVING_SIGNER,
+)
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._rbac_objects import CSR_ROLE, OBJECTS
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Data, dig, seconds_since
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation.case import (
     Act,
@@ -19,25 +25,17 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation
     command,
 )
 
-CLIENT_SIGNER = "kubernetes.io/kube-apiserver-client-kubelet"
-SERVING_SIGNER = "kubernetes.io/kubelet-serving"
-SIGNERS = (CLIENT_SIGNER, SERVING_SIGNER)
-CSR_ROLE = "system:certificates.k8s.io:certificatesigningrequests"
-BOOTSTRAP_GROUP = "system:bootstrappers:kubeadm:default-node-token"
 WAITED_FOR_SECONDS = 840
 """A kubelet waits for a request for 15 minutes, then makes another (``pkg/kubelet/certificate``: certificateWaitTimeout)."""
 MAX_DELETED = 500
 """Requests that one step deletes."""
 
-BINDINGS = {
-    "kubeadm:kubelet-bootstrap": ("system:node-bootstrapper", BOOTSTRAP_GROUP, "create_csr"),
-    "kubeadm:node-autoapprove-bootstrap": (f"{CSR_ROLE}:nodeclient", BOOTSTRAP_GROUP, "nodeclient"),
-    "kubeadm:node-autoapprove-certificate-rotation": (f"{CSR_ROLE}:selfnodeclient", "system:nodes", "selfnodeclient"),
+GRANTS = {
+    "system:node-bootstrapper": "create_csr",
+    f"{CSR_ROLE}:nodeclient": "nodeclient",
+    f"{CSR_ROLE}:selfnodeclient": "selfnodeclient",
 }
-"""ClusterRoleBinding → the ClusterRole, the group, and what the role grants (as ``rbac_info`` names it). kubeadm makes the bindings
-(``cmd/kubeadm/app/phases/bootstraptoken/node/tlsbootstrap.go``), Kubernetes itself the roles."""
-ROLES = tuple(role for role, _group, _grant in BINDINGS.values())
-OBJECTS = (*BINDINGS, *ROLES)
+"""ClusterRole → what it grants, as ``rbac_info`` names it."""
 
 _OF_RULE = {
     "csr-create-forbidden": "kubeadm:kubelet-bootstrap",
@@ -62,9 +60,9 @@ def _restore(case: Case) -> list[Draft]:
     bindings, roles = (dig(case.cluster, "rbac_info", part) for part in ("bindings", "roles"))
     if bindings is None or roles is None:
         raise CannotAct("the bindings and roles of the cluster were not seen")
-    role, group, grant = BINDINGS[binding]
+    role, group = OBJECTS[binding]["roleRef"]["name"], OBJECTS[binding]["subjects"][0]["name"]
     found = {str(entry.get("name")): entry for entry in (*bindings, *roles)}
-    wrong = [name for name in (role, binding) if not _as_meant(name, found.get(name), role, group, grant)]
+    wrong = [name for name in (role, binding) if not _as_meant(name, found.get(name), role, group)]
     if not wrong:
         raise CannotAct(f"{binding} and its role are as they should be")
     versions = {name: (found.get(name) or {}).get("resource_version") for name in wrong}
@@ -92,11 +90,11 @@ def _restore(case: Case) -> list[Draft]:
     ]
 
 
-def _as_meant(name: str, entry: Data | None, role: str, group: str, grant: str) -> bool:
+def _as_meant(name: str, entry: Data | None, role: str, group: str) -> bool:
     if entry is None:
         return False
     if name == role:
-        return grant in (entry.get("grants") or ())
+        return GRANTS[role] in (entry.get("grants") or ())
     subjects = entry.get("subjects") or ()
     return entry.get("role") == role and any(s.get("kind") == "Group" and s.get("name") == group for s in subjects)
 
@@ -126,7 +124,7 @@ def _approve(case: Case) -> list[Draft]:
 def waiting(case: Case) -> list[Data]:
     """The newest request of each kind of this node, where it waits and its content is known; the kubelet waits for that one alone."""
     found = []
-    for signer in _SUBJECTS_OF_RULE.get(case.rule, SIGNERS):
+    for signer in _SUBJECTS_OF_RULE.get(case.rule, KUBELET_SIGNERS):
         own = [c for c in _requests(case) if c.get("node") == case.name and c.get("signer_name") == signer]
         newest = max(own, key=lambda c: (str(c.get("created")), str(c.get("name"))), default=None)
         age = seconds_since((newest or {}).get("created"), case.now)

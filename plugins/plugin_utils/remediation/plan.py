@@ -8,19 +8,19 @@
 
 from __future__ import annotations
 
-import re
 import typing as t
 
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._csrs import CLIENT_SIGNER
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Data, dig
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation.acts import NEED_RESTART, REGISTRY
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation.case import CannotAct, Case, Draft
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation.check import (
+    CONTROL,
     SCHEMA,
     PlanError,
     check_plan,
     check_step,
 )
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation.cluster_acts import CLIENT_SIGNER
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation.names import (
     ACTS,
     CLUSTER_ACTS,
@@ -111,9 +111,8 @@ class _Planner:
         for finding in findings.values():
             self._mend(finding, findings, node, probe, mended, steps)
         _drop_superfluous(steps)
-        for step_id, step in steps.items():
-            known = self.steps.setdefault(step_id, step)
-            known["answers"] += [answer for answer in step["answers"] if answer not in known["answers"]]
+        for step in steps.values():
+            _join(self.steps, step)
         if steps:
             self.seen[str(node["name"])] = node
 
@@ -143,8 +142,7 @@ class _Planner:
                 reasons.append(str(error))
             else:
                 for step in made:
-                    known = steps.setdefault(step["id"], step)
-                    known["answers"] += [answer for answer in step["answers"] if answer not in known["answers"]]
+                    _join(steps, step)
                 mended[rule] = True
                 return True
         if not behind:
@@ -234,6 +232,12 @@ def _tasks(finding: Data) -> list[str]:
     return [task] if isinstance(task, str) else [act for act in task or () if act in REGISTRY]
 
 
+def _join(steps: dict[str, Data], step: Data) -> None:
+    """Adds a step; one that is there already answers what this one does as well."""
+    known = steps.setdefault(step["id"], step)
+    known["answers"] += [answer for answer in step["answers"] if answer not in known["answers"]]
+
+
 def _drop_superfluous(steps: dict[str, Data]) -> None:
     """A new identity brings a start and a request of its own."""
     if not any(step["act"] == "rebootstrap" for step in steps.values()):
@@ -248,14 +252,11 @@ def _goes_with_rebootstrap(step: Data) -> bool:
     return bool(step["act"] == "restart_kubelet")
 
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")
-
-
 def _plain(text: t.Any) -> t.Any:
     """A text of the evidence as it may stand in a plan: on one line, not too long, nothing that a template engine would take up."""
     if not isinstance(text, str):
         return None
-    text = _CONTROL.sub(" ", text)
+    text = CONTROL.sub(" ", text)
     for mark in ("{{", "{%", "{#", "}}", "%}", "#}"):
         while mark in text:
             text = text.replace(mark, f"{mark[0]} {mark[1]}")
