@@ -18,12 +18,10 @@ from __future__ import annotations
 import base64
 import binascii
 import dataclasses
-import functools
 import hashlib
 import ipaddress
 import re
 import typing as t
-import warnings
 
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._csrs import (
     CLIENT_SIGNER,
@@ -33,6 +31,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._csrs impor
 )
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._fields import Data, mapping, moment, text
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._time import seconds_between
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._x509 import quiet
 
 try:
     from cryptography import x509
@@ -155,23 +154,7 @@ class Request:
         return self.signer == CLIENT_SIGNER and self.requestor not in self.common_names
 
 
-_P = t.ParamSpec("_P")
-_R = t.TypeVar("_R")
-
-
-def _quiet(function: t.Callable[_P, _R]) -> t.Callable[_P, _R]:
-    """Keeps cryptography's warnings about what breaks RFC 5280 off standard error."""
-
-    @functools.wraps(function)
-    def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return function(*args, **kwargs)
-
-    return wrapped
-
-
-@_quiet
+@quiet
 def read(csr: Data) -> Request:
     """A request out of the API's JSON. Never raises: what cannot be read is empty or None, and no check passes with it."""
     metadata, spec, status = (mapping(csr.get(part)) for part in ("metadata", "spec", "status"))
@@ -202,7 +185,7 @@ def read(csr: Data) -> Request:
     )
 
 
-@_quiet
+@quiet
 def judge(request: Request, policy: Policy, world: World) -> list[Data]:
     """Every check in order. The first that is not passed is the reason to refuse."""
     checks = [

@@ -38,7 +38,7 @@ _P = t.ParamSpec("_P")
 _R = t.TypeVar("_R")
 
 
-def _quiet(function: t.Callable[_P, _R]) -> t.Callable[_P, _R]:
+def quiet(function: t.Callable[_P, _R]) -> t.Callable[_P, _R]:
     """Keeps cryptography's warnings about certificates that break RFC 5280 off standard error: they are read as they are."""
 
     @functools.wraps(function)
@@ -90,7 +90,7 @@ def public_pem(pem: bytes) -> str | None:
     return "".join(cert.public_bytes(serialization.Encoding.PEM).decode("ascii") for cert in certificates) or None
 
 
-@_quiet
+@quiet
 def certificate_record(certificate: x509.Certificate) -> Record:
     """The record of one certificate; ``{"error": ...}`` when its contents cannot be read.
 
@@ -113,7 +113,7 @@ def certificate_record(certificate: x509.Certificate) -> Record:
     return record
 
 
-@_quiet
+@quiet
 def request_record(pem: bytes) -> tuple[Record | None, str | None]:
     """A PKCS #10 request as ``(record, None)``, or ``(None, why it cannot be decoded)``."""
     try:
@@ -178,7 +178,7 @@ def _record_of_block(body: bytes) -> Record:
     return {"error": loaded} if isinstance(loaded, str) else certificate_record(loaded)
 
 
-@_quiet
+@quiet
 def _load(body: bytes) -> x509.Certificate | str:
     try:
         return x509.load_der_x509_certificate(base64.b64decode(b"".join(body.split()), validate=True))
