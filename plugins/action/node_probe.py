@@ -10,9 +10,7 @@ import contextlib
 import os
 import re
 import secrets
-import signal
 import subprocess
-import threading
 import time
 import typing as t
 
@@ -21,6 +19,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._files import write_json
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._secrets import without_secrets
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._x509 import CRYPTOGRAPHY_IMPORT_ERROR
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._deadline import NoAnswerInTimeError, deadline
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._run_folder import node_file
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.matching import identity
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.evidence import (
@@ -56,10 +55,6 @@ ARGUMENT_SPEC: t.Final[Data] = {
 }
 
 _LIMITS = {"timeout": (5, 3600), "log_since_seconds": (60, 31 * 86400), "log_lines": (0, 1000)}
-
-
-class NoAnswerInTimeError(Exception):
-    """The node did not answer within its time and the grace."""
 
 
 class ActionModule(ActionBase):
@@ -104,7 +99,7 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(str(error)) from error
         sent_at = time.time()
         try:
-            with _deadline(options["timeout"] + GRACE_SECONDS):
+            with deadline(options["timeout"] + GRACE_SECONDS):
                 reply = self._low_level_execute_command("/bin/sh", in_data=script)
         except NoAnswerInTimeError as error:
             seconds = options["timeout"] + GRACE_SECONDS
@@ -222,30 +217,3 @@ def _not_the_probe(said: str) -> str:
 
 def _reason_of_status(status: t.Any) -> str:
     return "missing_tool" if status in (126, 127) else "error"
-
-
-@contextlib.contextmanager
-def _deadline(seconds: int) -> t.Iterator[None]:
-    """Raises NoAnswerInTimeError in the body after ``seconds``. An alarm that was set before (the task's ``timeout``) goes on."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.getsignal(signal.SIGALRM)
-    left_before, _interval = signal.getitimer(signal.ITIMER_REAL)
-    if left_before and left_before <= seconds:
-        yield
-        return
-
-    def ring(_number: int, _frame: t.Any) -> None:
-        raise NoAnswerInTimeError
-
-    started = time.monotonic()
-    signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-        if left_before:
-            signal.setitimer(signal.ITIMER_REAL, max(left_before - (time.monotonic() - started), 0.01))

@@ -11,8 +11,8 @@ import typing as t
 
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.kubecare.kubelet_certs.plugins.action.node_probe import NoAnswerInTimeError, _deadline
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._x509 import CRYPTOGRAPHY_IMPORT_ERROR
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._deadline import NoAnswerInTimeError, deadline
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.protocol import plain, read_answer
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.repair.exchange import (
     ACTS,
@@ -63,7 +63,7 @@ class ActionModule(ActionBase):
         except ValueError as error:
             raise AnsibleActionFail(str(error)) from None
         try:
-            with _deadline(options["timeout"] + LIMIT_BEYOND_TIMEOUT + GRACE_SECONDS):
+            with deadline(options["timeout"] + LIMIT_BEYOND_TIMEOUT + GRACE_SECONDS):
                 reply = self._low_level_execute_command("/bin/sh", in_data=script)
         except NoAnswerInTimeError:
             raise AnsibleActionFail("the node did not answer in time; what was changed there is not known") from None

@@ -19,11 +19,10 @@ import pytest
 import yaml
 from ansible_collections.kubecare.kubelet_certs.plugins.action.node_probe import (
     ARGUMENT_SPEC,
-    NoAnswerInTimeError,
-    _deadline,
     _reason,
 )
 from ansible_collections.kubecare.kubelet_certs.plugins.modules import node_probe
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._deadline import NoAnswerInTimeError, deadline
 
 
 def _play(
@@ -165,7 +164,7 @@ def test_the_deadline_rings_and_gives_back_the_alarm() -> None:
     before = signal.signal(signal.SIGALRM, lambda *_arguments: rung.append(1))
     try:
         signal.setitimer(signal.ITIMER_REAL, 1.6)
-        with pytest.raises(NoAnswerInTimeError), _deadline(1):
+        with pytest.raises(NoAnswerInTimeError), deadline(1):
             time.sleep(5)
         assert not rung
         time.sleep(1.2)
