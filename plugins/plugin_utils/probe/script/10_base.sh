@@ -122,3 +122,12 @@ scrub() {
     -e "s/\(--[A-Za-z0-9-]*\($SECRET_NAMES\)\) \{1,\}[^ -][^ ]*/\1 [removed]/g" \
     -e "s/\($SECRET_NAMES\)\([^A-Za-z0-9 =:,.]\{0,4\} *[=:]\{1,2\}>\{0,1\} *\)\($SECRET_VALUE\)/\1\4[removed]/g"
 }
+
+# descendants PID: the processes that it started, and those that they did.
+descendants() {
+  for file in /proc/[0-9]*/stat; do
+    sed 's/(.*)/-/' "$file"
+  done | awk -v root="$1" '
+    { parent[$1] = $4 }
+    END { for (pid in parent) for (up = parent[pid]; up > 1; up = parent[up]) if (up == root) { print pid; break } }'
+}

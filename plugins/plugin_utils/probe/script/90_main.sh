@@ -111,15 +111,6 @@ probe() {
   say finished "$(date +%s)"
 }
 
-# descendants PID: the processes that it started, and those that they did.
-descendants() {
-  for file in /proc/[0-9]*/stat; do
-    sed 's/(.*)/-/' "$file"
-  done | awk -v root="$1" '
-    { parent[$1] = $4 }
-    END { for (pid in parent) for (up = parent[pid]; up > 1; up = parent[up]) if (up == root) { print pid; break } }'
-}
-
 # Nothing runs before all of the script has come, nothing reads its stdin, and nothing outlives its time.
 main() {
   {

@@ -24,15 +24,6 @@ act() {
   fail 'the act ended without a result'
 }
 
-# descendants PID: the processes that it started, and those that they did.
-descendants() {
-  for file in /proc/[0-9]*/stat; do
-    sed 's/(.*)/-/' "$file"
-  done | awk -v root="$1" '
-    { parent[$1] = $4 }
-    END { for (pid in parent) for (up = parent[pid]; up > 1; up = parent[up]) if (up == root) { print pid; break } }'
-}
-
 # Nothing runs before all of the script has come, nothing reads its stdin. At the end of the time the act is told to put things back.
 main() {
   {
