@@ -12,11 +12,6 @@ class ModuleDocFragment:
 
     DOCUMENTATION = r"""
 options:
-  request_timeout:
-    description:
-      - Seconds that one request may take, from connecting to the last byte of the answer.
-    type: int
-    default: 30
   page_size:
     description:
       - Objects asked for in one request of a list.
@@ -41,12 +36,4 @@ attributes:
   diff_mode:
     support: N/A
     description: Shows what has changed; nothing does.
-  platform:
-    support: full
-    description: Runs where Python does and the API server can be reached.
-    platforms: posix
-  action_group:
-    support: full
-    description: Options to reach the API server may be set for all with C(module_defaults).
-    membership: [kubecare.kubelet_certs.kubelet_certs]
 """

@@ -25,13 +25,15 @@ from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._files impo
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._time import utc_now
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._x509 import CRYPTOGRAPHY_IMPORT_ERROR
 
+API_ARGUMENTS: Data = {**AUTH_ARGUMENTS, "request_timeout": {"type": "int", "default": 30}}
+"""The options of the doc fragments ``k8s_auth`` and ``api_module``."""
+
 ARGUMENTS: Data = {
-    **AUTH_ARGUMENTS,
-    "request_timeout": {"type": "int", "default": 30},
+    **API_ARGUMENTS,
     "page_size": {"type": "int", "default": 500},
     "dest": {"type": "path"},
 }
-"""The options of the doc fragments ``k8s_auth`` and ``cluster_evidence``."""
+"""Those, and the options of the doc fragment ``cluster_evidence``."""
 
 Collector = t.Callable[[Api, Data], tuple[Data, Data]]
 """Takes the server and the module's parameters; gives the evidence and the counts that stand for it when it goes to a file.

@@ -45,11 +45,6 @@ options:
       - "V(delete_csrs): C(uids), the uid of each request. Needed there."
     type: dict
     default: {}
-  request_timeout:
-    description:
-      - Seconds that one request may take, from connecting to the last byte of the answer.
-    type: int
-    default: 30
 notes:
   - A task with V(create_bootstrap_token) must say C(no_log=true), as its result holds the token.
   - To write a role or a binding, RBAC wants that the user holds what it grants, or has C(escalate) and C(bind) on it.
@@ -60,20 +55,13 @@ attributes:
   diff_mode:
     support: full
     description: Shows what has changed.
-  platform:
-    support: full
-    description: Runs where Python does and the API server can be reached.
-    platforms: posix
-  action_group:
-    support: full
-    description: Options to reach the API server may be set for all with C(module_defaults).
-    membership: [kubecare.kubelet_certs.kubelet_certs]
 seealso:
   - module: kubecare.kubelet_certs.rbac_info
   - module: kubecare.kubelet_certs.csr_approval
   - module: kubecare.kubelet_certs.node_repair
 extends_documentation_fragment:
   - kubecare.kubelet_certs.k8s_auth
+  - kubecare.kubelet_certs.api_module
 """
 
 EXAMPLES = r"""
@@ -167,9 +155,12 @@ import typing as t
 import urllib.parse
 
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils import _rbac_objects
-from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._access import AUTH_ARGUMENTS
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._api import Api, ApiError
-from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._cluster_evidence import ClusterModule, connect
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._cluster_evidence import (
+    API_ARGUMENTS,
+    ClusterModule,
+    connect,
+)
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._csrs import (
     CSRS,
     KUBELET_SIGNERS,
@@ -180,7 +171,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._rbac_objec
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._time import format_time
 
 ARGUMENTS: Data = {
-    **AUTH_ARGUMENTS,
+    **API_ARGUMENTS,
     "act": {
         "type": "str",
         "required": True,
@@ -188,7 +179,6 @@ ARGUMENTS: Data = {
     },
     "parameters": {"type": "dict", "required": True},
     "bound_to": {"type": "dict", "default": {}},
-    "request_timeout": {"type": "int", "default": 30},
 }
 
 SECRETS = "/api/v1/namespaces/kube-system/secrets"
@@ -374,7 +364,6 @@ class Repair:
 
 def _is_ours(secret: Data) -> bool:
     """Whether the description, which is base64 in ``data``, is one of ours."""
-
     try:
         said = base64.b64decode(str(mapping(secret.get("data")).get("description") or "")).decode()
     except ValueError:

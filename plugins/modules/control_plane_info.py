@@ -27,6 +27,7 @@ seealso:
   - module: kubecare.kubelet_certs.node_info
 extends_documentation_fragment:
   - kubecare.kubelet_certs.k8s_auth
+  - kubecare.kubelet_certs.api_module
   - kubecare.kubelet_certs.cluster_evidence
 """
 

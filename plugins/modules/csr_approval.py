@@ -86,11 +86,6 @@ options:
       - Whether the module fails when a request is refused.
     type: bool
     default: false
-  request_timeout:
-    description:
-      - Seconds that one request may take, from connecting to the last byte of the answer.
-    type: int
-    default: 30
   page_size:
     description:
       - Objects asked for in one request of a list.
@@ -109,14 +104,6 @@ attributes:
   diff_mode:
     support: none
     description: Shows what has changed; RV(decisions) tells it.
-  platform:
-    support: full
-    description: Runs where Python does and the API server can be reached.
-    platforms: posix
-  action_group:
-    support: full
-    description: Options to reach the API server may be set for all with C(module_defaults).
-    membership: [kubecare.kubelet_certs.kubelet_certs]
 seealso:
   - module: kubecare.kubelet_certs.csr_info
   - name: Certificates and Certificate Signing Requests
@@ -124,6 +111,7 @@ seealso:
     link: https://kubernetes.io/docs/reference/access-authn-authz/certificate-signing-requests/
 extends_documentation_fragment:
   - kubecare.kubelet_certs.k8s_auth
+  - kubecare.kubelet_certs.api_module
 """
 
 EXAMPLES = r"""
@@ -230,9 +218,12 @@ import typing as t
 import urllib.parse
 
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils import _csr_checks
-from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._access import AUTH_ARGUMENTS
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._api import Api, ApiError
-from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._cluster_evidence import ClusterModule, connect
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._cluster_evidence import (
+    API_ARGUMENTS,
+    ClusterModule,
+    connect,
+)
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._csr_checks import Policy, Request, World, show
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._csrs import CSRS, KUBELET_SIGNERS
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._fields import Data, moment, text
@@ -245,7 +236,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._time impor
 )
 
 ARGUMENTS: Data = {
-    **AUTH_ARGUMENTS,
+    **API_ARGUMENTS,
     "names": {"type": "list", "elements": "str"},
     "decision": {"type": "str", "choices": ["approve", "deny"], "default": "approve"},
     "dry_run": {"type": "bool", "default": True},
@@ -258,7 +249,6 @@ ARGUMENTS: Data = {
     "flood_margin": {"type": "int", "default": 50},
     "deny_refused": {"type": "bool", "default": False},
     "fail_on_refused": {"type": "bool", "default": False},
-    "request_timeout": {"type": "int", "default": 30},
     "page_size": {"type": "int", "default": 500},
 }
 

@@ -40,6 +40,7 @@ seealso:
     link: https://kubernetes.io/docs/reference/access-authn-authz/kubelet-tls-bootstrapping/
 extends_documentation_fragment:
   - kubecare.kubelet_certs.k8s_auth
+  - kubecare.kubelet_certs.api_module
   - kubecare.kubelet_certs.cluster_evidence
 """
 

@@ -12,7 +12,7 @@ import typing as t
 
 import pytest
 import yaml
-from ansible_collections.kubecare.kubelet_certs.plugins.doc_fragments import cluster_evidence, k8s_auth
+from ansible_collections.kubecare.kubelet_certs.plugins.doc_fragments import api_module, cluster_evidence, k8s_auth
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._cluster_evidence import ARGUMENTS
 
 MODULES = ("control_plane_info", "csr_info", "node_info", "rbac_info")
@@ -21,7 +21,7 @@ PACKAGE = "ansible_collections.kubecare.kubelet_certs.plugins.modules"
 
 def documented() -> dict[str, t.Any]:
     options: dict[str, t.Any] = {}
-    for fragment in (k8s_auth, cluster_evidence):
+    for fragment in (k8s_auth, api_module, cluster_evidence):
         options |= yaml.safe_load(fragment.ModuleDocFragment.DOCUMENTATION).get("options", {})
     return options
 
@@ -59,6 +59,7 @@ def test_each_module_is_in_the_action_group_and_has_the_fragments(name: str) -> 
     assert documentation["module"] == name
     assert documentation["extends_documentation_fragment"] == [
         "kubecare.kubelet_certs.k8s_auth",
+        "kubecare.kubelet_certs.api_module",
         "kubecare.kubelet_certs.cluster_evidence",
     ]
     runtime = pathlib.Path(str(module.__file__)).parents[2] / "meta" / "runtime.yml"

@@ -12,7 +12,7 @@ import typing as t
 
 import pytest
 import yaml
-from ansible_collections.kubecare.kubelet_certs.plugins.doc_fragments import k8s_auth
+from ansible_collections.kubecare.kubelet_certs.plugins.doc_fragments import api_module, k8s_auth
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._time import from_epoch, utc_now
 from ansible_collections.kubecare.kubelet_certs.plugins.modules import csr_approval
 
@@ -287,7 +287,9 @@ def test_requests_that_cannot_be_listed(approve: t.Any, cluster: Cluster) -> Non
 def test_documented_as_it_is() -> None:
     module = importlib.import_module(csr_approval.__name__)
     documentation = yaml.safe_load(module.DOCUMENTATION)
-    options = documentation["options"] | yaml.safe_load(k8s_auth.ModuleDocFragment.DOCUMENTATION)["options"]
+    options = documentation["options"]
+    for fragment in (k8s_auth, api_module):
+        options |= yaml.safe_load(fragment.ModuleDocFragment.DOCUMENTATION)["options"]
     assert set(options) == set(module.ARGUMENTS)
     for name, specification in module.ARGUMENTS.items():
         for key, default in (("type", "str"), ("default", None), ("choices", None), ("elements", None)):
