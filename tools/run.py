@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import typing as t
 
 import ansible_test
 import collection_build
@@ -212,14 +213,13 @@ def _browser(log: Log) -> Result:
     return _pytest(log, "tests/browser")
 
 
-def _permissions(log: Log) -> Result:
-    """The lab diagnosed as the shipped audit identity, whole and with each of its rules taken away."""
+def _in_lab(log: Log, program: str, *arguments: t.Any) -> Result:
+    """A program of ``tests/lab`` that starts a lab and closes with its counts."""
     if os.geteuid() != 0:
         return Result(skipped="the lab needs root")
     folder = developer_venv()
-    environment = ansible_environment(folder, live_collections())
-    status, output = log.run([folder / "bin/python", ROOT / "tests/lab/permissions.py"], environment)
-    return ansible_test.read_closing_line(status, output)
+    command = [folder / "bin/python", ROOT / f"tests/lab/{program}.py", *arguments]
+    return ansible_test.read_closing_line(*log.run(command, ansible_environment(folder, live_collections())))
 
 
 MENDED = (
@@ -234,27 +234,11 @@ MENDED = (
 
 
 def _remediation(log: Log, faults: tuple[str, ...] = ()) -> Result:
-    """What the lab breaks, mended by the playbook ``remediate`` (``tests/lab/remediation.py``); ``FAULT`` names others."""
-    if os.geteuid() != 0:
-        return Result(skipped="the lab needs root")
-    folder = developer_venv()
-    names = os.environ.get("FAULT", "").split() or faults
+    """What the lab breaks, mended by the playbook ``remediate``; ``FAULT`` names others."""
     kept = BUILD / "lab-remediation"
     shutil.rmtree(kept, ignore_errors=True)
-    command = [folder / "bin/python", ROOT / "tests/lab/remediation.py", "--keep", kept]
-    command += [word for name in names for word in ("--fault", name)]
-    status, output = log.run(command, ansible_environment(folder, live_collections()))
-    return ansible_test.read_closing_line(status, output)
-
-
-def _csr_approval(log: Log) -> Result:
-    """Hostile and legitimate requests in the lab's API server, judged by csr_approval."""
-    if os.geteuid() != 0:
-        return Result(skipped="the lab needs root")
-    folder = developer_venv()
-    environment = ansible_environment(folder, live_collections())
-    status, output = log.run([folder / "bin/python", ROOT / "tests/lab/csr_approval.py"], environment)
-    return ansible_test.read_closing_line(status, output)
+    names = os.environ.get("FAULT", "").split() or faults
+    return _in_lab(log, "remediation", "--keep", kept, *(word for name in names for word in ("--fault", name)))
 
 
 def _running(log: Log) -> Result:
@@ -309,9 +293,9 @@ def test_parts() -> list[Part]:
         ),
         Part("ansible-core versions", _versions, shown=True),
         Part("lab", _lab, shown=True),
-        Part("audit identity in the lab", _permissions, shown=True),
+        Part("audit identity in the lab", lambda log: _in_lab(log, "permissions"), shown=True),
         Part("remediation in the lab", functools.partial(_remediation, faults=MENDED), shown=True),
-        Part("hostile requests in the lab", _csr_approval, shown=True),
+        Part("hostile requests in the lab", lambda log: _in_lab(log, "csr_approval"), shown=True),
         Part("recorded evidence", lambda log: _pytest(log, "tests/recorded")),
     ]
 
