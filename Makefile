@@ -5,13 +5,13 @@
 # Every target installs what it needs into .cache; what is made goes to build. The work is done by the programs in tools.
 
 PYTHON = $$(sh tools/find-python --best)
-export KUBECONFIG INVENTORY ARGS FAULT
+export KUBECONFIG INVENTORY ARGS FAULT KEY MINUTES
 
-.PHONY: help diagnose check test docs format lab lab-up lab-down lab-diagnose lab-test lab-alerts record clean
+.PHONY: help diagnose check test fuzz docs format lab lab-up lab-down lab-diagnose lab-test lab-remediation lab-alerts record artefact clean
 .DEFAULT_GOAL := help
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
 
 diagnose: ## diagnose your cluster (KUBECONFIG=… INVENTORY=… [ARGS='--limit worker-7']), else evidence that ships with this repository
 	@python=$(PYTHON) && $$python tools/diagnose.py
@@ -21,6 +21,9 @@ check: ## the quick tests: lint, types, documentation, unit tests (under 3 minut
 
 test: ## all tests: check, ansible-test, all versions of ansible-core, the lab's matrix (root; under 40 minutes)
 	@python=$(PYTHON) && $$python tools/run.py test
+
+fuzz: ## hostile input for MINUTES (10), other cases each time; the quick part of it is in make test
+	@python=$(PYTHON) && $$python tools/run.py fuzz
 
 docs: ## write docs/rules from the rules, and what follows from the alerts
 	@python=$(PYTHON) && $$python tools/run.py docs
@@ -43,11 +46,17 @@ lab: ## the lab's own command line: ARGS='inject csr-denied --node node3', ARGS=
 lab-test: ## the lab's matrix alone (FAULT='name …' for some)
 	@python=$(PYTHON) && $$python tools/run.py lab-test
 
+lab-remediation: ## break the lab, mend it by the playbook remediate (FAULT='name …' for some)
+	@python=$(PYTHON) && $$python tools/run.py lab-remediation
+
 lab-alerts: ## the alerts and the mixin's on a real rotation failure, scraped by Prometheus (root; 17 minutes)
 	@python=$(PYTHON) && $$python tools/run.py lab-alerts
 
 record: ## keep what the last lab-test collected as tests/fixtures
 	@python=$(PYTHON) && $$python tools/record.py
+
+artefact: ## the tarball to release, the same for everybody, with an SBOM and digests (KEY=… signs it with your gpg key)
+	@python=$(PYTHON) && $$python tools/release.py
 
 clean: ## remove what the targets made, but not the lab
 	rm -rf .cache build

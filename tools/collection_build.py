@@ -13,6 +13,7 @@ import shutil
 import tarfile
 import tempfile
 
+import release
 from common import (
     BUILD,
     EXAMPLE_EVIDENCE,
@@ -20,7 +21,6 @@ from common import (
     NAME,
     ROOT,
     ansible_environment,
-    copied_collection,
     user_venv,
 )
 from parts import Log, Result
@@ -29,7 +29,14 @@ from parts import Log, Result
 FORBIDDEN = re.compile(
     r"^(tests|tools|build|\.cache|\.ci|\.git[^/]*|Makefile|pyproject\.toml|requirements-dev\.txt)(/|$)"
 )
-EXPECTED = ("LICENSE", "README.md", "meta/runtime.yml", "playbooks/diagnose.yml", "plugins/filter/diagnose.py")
+EXPECTED = (
+    "LICENSE",
+    "README.md",
+    "SECURITY.md",
+    "meta/runtime.yml",
+    "playbooks/diagnose.yml",
+    "plugins/filter/diagnose.py",
+)
 
 
 def plugins(installed: pathlib.Path) -> list[tuple[str, str]]:
@@ -68,17 +75,13 @@ def rediagnose(
 def act(log: Log) -> Result:
     """The part of ``make test``."""
     folder = user_venv()
-    BUILD.mkdir(exist_ok=True)
     wrong: list[str] = []
     with tempfile.TemporaryDirectory(prefix="kubelet-certs-") as name:
         scratch = pathlib.Path(name)
         home, collections = scratch / "home", scratch / "collections"
         environment = ansible_environment(folder, collections, home)
         galaxy = [folder / "bin/ansible-galaxy", "collection"]
-        status = log.run([*galaxy, "build", "--force", "--output-path", BUILD, copied_collection()], environment)[0]
-        if status:
-            return Result(passed=0, failed=1)
-        tarball = max(BUILD.glob(f"{NAME.replace('.', '-')}-*.tar.gz"), key=lambda path: path.stat().st_mtime)
+        tarball = release.build(log, folder, BUILD)
         with tarfile.open(tarball) as archive:
             members = archive.getnames()
         wrong += [f"the tarball holds {member}" for member in members if FORBIDDEN.match(member)]

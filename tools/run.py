@@ -10,14 +10,17 @@ import functools
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 import ansible_test
 import collection_build
 import prometheus
+import release
 from common import (
     BUILD,
     CACHE,
@@ -211,13 +214,77 @@ def _browser(log: Log) -> Result:
     return _pytest(log, "tests/browser")
 
 
+def _fuzz(log: Log) -> Result:
+    """Hostile input, round after round for ``MINUTES``; what crashes or leaks goes to ``tests/fuzz/corpus``."""
+    minutes = float(os.environ.get("MINUTES") or 10)
+    os.environ["KUBECARE_FUZZ_EXAMPLES"] = "150"
+    started, rounds, cases, failed = time.monotonic(), 0, 0, 0
+    while time.monotonic() - started < minutes * 60:
+        before = len(log.path.read_text(encoding="utf-8", errors="replace"))
+        failed += _pytest(log, "tests/fuzz").failed
+        printed = log.path.read_text(encoding="utf-8", errors="replace")[before:]
+        cases += sum(int(number) for number in re.findall(r"^fuzz cases: (\d+)$", printed, re.MULTILINE))
+        rounds += 1
+    log.write(f"{cases} cases in {rounds} rounds, {time.monotonic() - started:.0f} seconds\n")
+    return Result(passed=cases, failed=failed)
+
+
 def _permissions(log: Log) -> Result:
-    """The lab diagnosed as the shipped audit identity, whole and with each of its rules taken away."""
+    """The lab diagnosed and mended as the shipped identities, whole and with each of their rules taken away."""
     if os.geteuid() != 0:
         return Result(skipped="the lab needs root")
     folder = developer_venv()
     environment = ansible_environment(folder, live_collections())
-    status, output = log.run([folder / "bin/python", ROOT / "tests/lab/permissions.py"], environment)
+    programs = [ROOT / f"tests/lab/{name}.py" for name in ("permissions", "repair_permissions")]
+    results = [
+        ansible_test.read_closing_line(*log.run([folder / "bin/python", path], environment)) for path in programs
+    ]
+    return Result(passed=sum(one.passed for one in results), failed=sum(one.failed for one in results))
+
+
+MENDED = (
+    "auto-approval-binding-missing",
+    "serving-csr-not-approved",
+    "csr-flood",
+    "kubeconfig-embedded-certificate",
+    "client-certificate-expired-no-bootstrap",
+    "certificate-link-dangling",
+)
+"""What ``make test`` mends in the lab: a fault for most acts, in 8 minutes. ``make lab-remediation`` tries all, in half an hour."""
+
+
+def _remediation(log: Log, faults: tuple[str, ...] = ()) -> Result:
+    """What the lab breaks, mended by the playbook ``remediate`` (``tests/lab/remediation.py``); ``FAULT`` names others."""
+    if os.geteuid() != 0:
+        return Result(skipped="the lab needs root")
+    folder = developer_venv()
+    names = os.environ.get("FAULT", "").split() or faults
+    kept = BUILD / "lab-remediation"
+    shutil.rmtree(kept, ignore_errors=True)
+    command = [folder / "bin/python", ROOT / "tests/lab/remediation.py", "--keep", kept]
+    command += [word for name in names for word in ("--fault", name)]
+    status, output = log.run(command, ansible_environment(folder, live_collections()))
+    return ansible_test.read_closing_line(status, output)
+
+
+def _csr_approval(log: Log) -> Result:
+    """Hostile and legitimate requests in the lab's API server, judged by csr_approval."""
+    if os.geteuid() != 0:
+        return Result(skipped="the lab needs root")
+    folder = developer_venv()
+    environment = ansible_environment(folder, live_collections())
+    status, output = log.run([folder / "bin/python", ROOT / "tests/lab/csr_approval.py"], environment)
+    return ansible_test.read_closing_line(status, output)
+
+
+def _running(log: Log) -> Result:
+    """Faults while running (``tests/running/faults.py``): hostile nodes, a failing API server, a full disk, Ctrl-C."""
+    if os.geteuid() != 0 or not shutil.which("unshare"):
+        return Result(skipped="the stand-in nodes need root and namespaces")
+    folder = developer_venv()
+    environment = ansible_environment(folder, live_collections())
+    environment["PYTHONPATH"] = str(live_collections())
+    status, output = log.run([folder / "bin/python", ROOT / "tests/running/faults.py"], environment)
     return ansible_test.read_closing_line(status, output)
 
 
@@ -246,7 +313,10 @@ def test_parts() -> list[Part]:
     return [
         *check_parts(),
         Part("collection build and use", collection_build.act),
+        Part("artefact", release.act),
         Part("report in a browser", _browser),
+        Part("hostile input", lambda log: _pytest(log, "tests/fuzz")),
+        Part("faults while running", _running, shown=True),
         Part(
             f"ansible-test sanity {core}",
             functools.partial(ansible_test.run, kind="sanity", core=core, python=python),
@@ -259,7 +329,9 @@ def test_parts() -> list[Part]:
         ),
         Part("ansible-core versions", _versions, shown=True),
         Part("lab", _lab, shown=True),
-        Part("audit identity in the lab", _permissions, shown=True),
+        Part("identities in the lab", _permissions, shown=True),
+        Part("remediation in the lab", functools.partial(_remediation, faults=MENDED), shown=True),
+        Part("hostile requests in the lab", _csr_approval, shown=True),
         Part("recorded evidence", lambda log: _pytest(log, "tests/recorded")),
     ]
 
@@ -283,7 +355,9 @@ def main() -> None:
     sets = {
         "check": check_parts,
         "test": test_parts,
+        "fuzz": lambda: [Part("hostile input", _fuzz, shown=True)],
         "lab-test": lambda: [Part("lab", _lab, shown=True)],
+        "lab-remediation": lambda: [Part("remediation in the lab", _remediation, shown=True)],
         "lab-alerts": lambda: [Part("alerts in the lab", _lab_alerts, shown=True)],
     }
     run(sets[sys.argv[1]]())

@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 import signal
+import subprocess
 import threading
 import time
 import typing as t
@@ -22,8 +23,13 @@ from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._secrets im
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._x509 import CRYPTOGRAPHY_IMPORT_ERROR
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._run_folder import node_file
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.matching import identity
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.evidence import build_evidence, unreachable
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.evidence import (
+    CUT,
+    build_evidence,
+    unreachable,
+)
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.protocol import (
+    MAX_ANSWER_CHARS,
     build_script,
     plain,
     read_answer,
@@ -100,24 +106,44 @@ class ActionModule(ActionBase):
         try:
             with _deadline(options["timeout"] + GRACE_SECONDS):
                 reply = self._low_level_execute_command("/bin/sh", in_data=script)
-        except NoAnswerInTimeError:
+        except NoAnswerInTimeError as error:
             seconds = options["timeout"] + GRACE_SECONDS
-            return unreachable(host, time.time(), "timeout", f"no answer within {seconds} seconds")
+            _end_process(error)
+            message = f"no answer within {seconds} seconds"
+            return self._what_came(error, nonce, host, sent_at, options, "timeout", message)
         except AnsibleConnectionFailure as error:
             message = self._harmless(error)
-            return unreachable(host, time.time(), _reason(message, "unreachable"), message)
+            return self._what_came(error, nonce, host, sent_at, options, _reason(message, "unreachable"), message)
         except AnsibleError as error:
             message = self._harmless(error)
             return unreachable(host, time.time(), _reason(message, "error"), message)
         answered_at = time.time()
-        answer = read_answer(str(reply.get("stdout") or ""), nonce)
+        said = str(reply.get("stdout") or "")
+        answer = read_answer(said, nonce)
         if not answer.started:
-            said = without_secrets(str(reply.get("stderr") or "").strip()[-65536:])  # whole, before it is cut
-            words = self._harmless(said[-600:] or "the node said nothing")
+            complaint = without_secrets(str(reply.get("stderr") or "").strip()[-65536:])  # whole, before it is cut
+            words = self._harmless(complaint[-600:] or _not_the_probe(said))
             message = f"the probe did not run (status {reply.get('rc')}): {words}"
-            return unreachable(host, answered_at, _reason(words, _reason_of_status(reply.get("rc"))), message)
+            reason = "too_large" if len(said) > MAX_ANSWER_CHARS else _reason_of_status(reply.get("rc"))
+            return unreachable(host, answered_at, _reason(words, reason), message)
         late = answered_at - sent_at >= options["timeout"]
         return build_evidence(answer, host, sent_at, answered_at, options["log_lines"], "timeout" if late else "error")
+
+    def _what_came(
+        self, error: Exception, nonce: str, host: str, sent_at: float, options: Data, reason: str, message: str
+    ) -> Data:
+        """The evidence of a host whose answer broke off: the part that came, else that it could not be reached."""
+        now = time.time()
+        said = _received(error)
+        answer = read_answer(said[: MAX_ANSWER_CHARS * 2].decode("utf-8", "surrogateescape"), nonce)
+        if not answer.sections:
+            message += f"; {len(said)} bytes came, none of them the probe's" if said.strip() else ""
+            return unreachable(host, now, reason, message)
+        evidence = build_evidence(answer, host, sent_at, now, options["log_lines"], reason)
+        for entry in evidence["not_seen"]:
+            if entry["message"] == CUT:
+                entry["message"] = f"{CUT}: {message}"
+        return evidence
 
     def _harmless(self, error: Exception | str) -> str:
         """An error's text without the passwords of the connection, on one line."""
@@ -158,6 +184,40 @@ def _reason(message: str, otherwise: str) -> str:
     if re.search(r"sudo|become|a password is required|not in the sudoers|must be run from a terminal", text):
         return "not_permitted"
     return otherwise
+
+
+def _connection_locals(error: BaseException) -> t.Iterator[Data]:
+    """The variables of the connection plugin's functions that ``error`` went through: it hands on nothing of a broken answer."""
+    step = error.__traceback__
+    while step is not None:
+        if "/plugins/connection/" in step.tb_frame.f_code.co_filename.replace(os.sep, "/"):
+            yield step.tb_frame.f_locals
+        step = step.tb_next
+
+
+def _received(error: BaseException) -> bytes:
+    """What the node had said when the connection ended in ``error``; empty where the connection plugin does not keep it."""
+    longest = b""
+    for names in _connection_locals(error):
+        whole = names.get("return_tuple")
+        for found in (names.get("b_stdout"), whole[1] if isinstance(whole, tuple) and len(whole) == 3 else None):
+            if isinstance(found, bytes) and len(found) > len(longest):
+                longest = found
+    return longest
+
+
+def _end_process(error: BaseException) -> None:
+    """Ends the connection's own program, which would else wait for the node as long as the node pleases."""
+    for names in _connection_locals(error):
+        process = names.get("p")
+        if isinstance(process, subprocess.Popen) and process.poll() is None:
+            with contextlib.suppress(OSError):
+                process.kill()
+
+
+def _not_the_probe(said: str) -> str:
+    """What is to be said of an answer without a line of the probe's."""
+    return f"{len(said)} characters came, none of them the probe's" if said.strip() else "the node said nothing"
 
 
 def _reason_of_status(status: t.Any) -> str:

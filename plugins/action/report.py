@@ -17,6 +17,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.color import stringc
 from ansible.utils.display import Display
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._run_folder import RunFolderError, read_json
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report import console, html
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._model import MalformedDiagnosisError, read
 
@@ -94,17 +95,12 @@ class ActionModule(ActionBase):
 
 
 def _load(path: str) -> t.Any:
+    if not os.path.exists(path):
+        raise AnsibleActionFail(f"{path} does not exist: run the role diagnose first, or name another run_dir")
     try:
-        with open(path, encoding="utf-8") as file:
-            return json.load(file)
-    except FileNotFoundError as error:
-        raise AnsibleActionFail(
-            f"{path} does not exist: run the role diagnose first, or name another run_dir"
-        ) from error
-    except OSError as error:
-        raise AnsibleActionFail(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise AnsibleActionFail(f"{path} is not JSON: {type(error).__name__}: {error}") from error
+        return read_json(path)
+    except RunFolderError as error:
+        raise AnsibleActionFail(str(error)) from error
 
 
 def _write(folder: str, name: str, text: str) -> str:

@@ -40,6 +40,8 @@ else:
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
 RETRIES_WHEN_BUSY = 2
 MAX_WAIT_SECONDS = 5
+PATIENCE = 2
+"""So many times ``timeout`` may be lost to a server that is busy or does not finish its answers; then nothing more is asked of it."""
 
 _REASONS = {401: "unauthorized", 403: "forbidden", 404: "not_found", 408: "timeout", 504: "timeout"}
 
@@ -88,6 +90,7 @@ class Api:
         self.first_answer: Answer | None = None
         self.failure: ApiError | None = None
         self._misses = 0
+        self._lost = 0.0
         self._clock = clock
         self._pool = client.ApiClient(access.configuration).rest_client.pool_manager
         self._headers = HTTPHeaderDict({"Accept": "application/json", "User-Agent": "kubecare.kubelet_certs"})
@@ -99,8 +102,21 @@ class Api:
         return _json(self.get(path, **query))
 
     def post_json(self, path: str, body: Data) -> Data:
-        """What the server answers to ``body``: for reviews, which are asked this way and change nothing. Raises ApiError."""
+        """What the server answers to ``body``: a review, which changes nothing, or an object as it was made. Raises ApiError."""
         return _json(self.checked(self.send("POST", path, json.dumps(body).encode())))
+
+    def put_json(self, path: str, body: Data) -> Data:
+        """Replaces the object at ``path``; gives it as stored. Raises ApiError, with status 409 when ``metadata.resourceVersion`` has passed."""
+        return _json(self.checked(self.send("PUT", path, json.dumps(body).encode())))
+
+    def delete_json(self, path: str, uid: str | None = None, resource_version: str | None = None) -> Data:
+        """Deletes the object at ``path``, only as long as it is the one given. Raises ApiError, with status 409 when it is another."""
+        given = {"uid": uid, "resourceVersion": resource_version}
+        preconditions = {key: value for key, value in given.items() if value is not None}
+        options: Data = {"apiVersion": "v1", "kind": "DeleteOptions"}
+        if preconditions:
+            options["preconditions"] = preconditions
+        return _json(self.checked(self.send("DELETE", path, json.dumps(options).encode())))
 
     def get(self, path: str, **query: str | int | None) -> Answer:
         """A 2xx answer. Raises ApiError for anything else."""
@@ -112,8 +128,17 @@ class Api:
             answer = self._send_once(method, path, body, query or {})
             if answer.status != 429 or attempt == RETRIES_WHEN_BUSY:
                 break
-            time.sleep(_wait_seconds(answer.headers.get("Retry-After")))
+            wait = _wait_seconds(answer.headers.get("Retry-After"))
+            self._lose(wait, _status_error(answer))
+            if self.failure:
+                break
+            time.sleep(wait)
         return answer
+
+    def _lose(self, seconds: float, why: ApiError) -> None:
+        self._lost += seconds
+        if self._lost > PATIENCE * self.timeout:
+            self.failure = why
 
     def _send_once(self, method: str, path: str, body: bytes | None, query: Data) -> Answer:
         if self.failure:
@@ -142,7 +167,8 @@ class Api:
             received = self._clock()
             self.answered = True
             content = _read(response, deadline, self.timeout)
-        except ApiError:
+        except ApiError as error:
+            self._lose(self.timeout if error.reason == "timeout" else 0.0, error)
             raise
         except (http_errors.HTTPError, http.client.HTTPException, OSError, ValueError) as error:
             raise self._missed(error) from error

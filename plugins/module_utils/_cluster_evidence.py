@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import signal
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
@@ -56,11 +57,15 @@ def _shown(kubeconfig: t.Any) -> str | None:
     return kubeconfig if isinstance(kubeconfig, (str, type(None))) else "<kubeconfig>"
 
 
-def run(module: ClusterModule, collect: Collector) -> t.NoReturn:
-    """Runs ``collect`` and ends the module: with the evidence, or with ``dest`` and the counts.
+def _end(_number: int, _frame: t.Any) -> t.NoReturn:
+    raise SystemExit(143)
 
-    An API server that does not answer is a finding, so the module succeeds; what the user has to correct fails it.
-    """
+
+def connect(module: ClusterModule, *bounded: str) -> tuple[Api, Data]:
+    """The server, and the module's parameters. Ends the module when a library is missing, when the access cannot be used, or when one of
+    ``bounded``, options of whole numbers, is below 1."""
+    # A play that is interrupted ends its modules so; the folder with the client's key is removed by an exit, not by a death.
+    signal.signal(signal.SIGTERM, _end)
     params = dict(module.params)
     module.params["kubeconfig"] = _shown(
         params["kubeconfig"]
@@ -71,15 +76,24 @@ def run(module: ClusterModule, collect: Collector) -> t.NoReturn:
     ):
         if problem:
             module.fail_json(msg=missing_required_lib(library), exception=problem)
-    for option, least in (("request_timeout", 1), ("page_size", 1)):
-        if params[option] < least:
-            module.fail_json(msg=f"option {option}: must be at least {least}, not {params[option]}")
+    for option in bounded:
+        if params[option] < 1:
+            module.fail_json(msg=f"option {option}: must be at least 1, not {params[option]}")
     try:
         api = Api(access(params, module.tmpdir), params["request_timeout"])
     except ConfigurationMistake as error:
         module.fail_json(msg=str(error))
     for warning in api.access.warnings:
         module.warn(f"kubernetes client: {warning}")
+    return api, params
+
+
+def run(module: ClusterModule, collect: Collector) -> t.NoReturn:
+    """Runs ``collect`` and ends the module: with the evidence, or with ``dest`` and the counts.
+
+    An API server that does not answer is a finding, so the module succeeds; what the user has to correct fails it.
+    """
+    api, params = connect(module, "request_timeout", "page_size")
     started = utc_now()
     evidence, counts = collect(api, params)
     evidence = {"collected_at": started, **evidence}

@@ -40,7 +40,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._fields imp
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._paging import list_all
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._presented import presented_certificates
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._time import format_time
-from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._x509 import certificates_in
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._x509 import certificates_in, public_pem
 
 KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
 MANAGER = "kube-controller-manager"
@@ -237,15 +237,15 @@ def _client_ca(api: Api) -> Data:
 
 
 def _cluster_ca(api: Api) -> Data:
-    """Every namespace has the same ConfigMap, so the first that may be read will do."""
+    """Every namespace has the same ConfigMap, so the first that may be read will do. ``pem``: its certificates, for a node that lacks them."""
     *others, last = [f"/api/v1/namespaces/{namespace}/configmaps/kube-root-ca.crt" for namespace in ROOT_CA_NAMESPACES]
     for path in others:
         try:
-            return _bundle(api.get_json(path), "ca.crt", path)
+            return _bundle(api.get_json(path), "ca.crt", path, with_pem=True)
         except ApiError as error:
             if error.status not in (403, 404):
                 raise
-    return _bundle(api.get_json(last), "ca.crt", last)
+    return _bundle(api.get_json(last), "ca.crt", last, with_pem=True)
 
 
 def _cluster_info(api: Api) -> Data | None:
@@ -282,14 +282,16 @@ def cluster_of(kubeconfig: str) -> Data:
     return {"server": server.group(1) if server else None, "certificates": certificates_in(pem)}
 
 
-def _bundle(config_map: Data, key: str, path: str) -> Data:
+def _bundle(config_map: Data, key: str, path: str, with_pem: bool = False) -> Data:
     pem = mapping(config_map.get("data")).get(key)
     if not isinstance(pem, str):
         raise ApiError("not_found", f"{path}: has no key {key}")
     if len(pem) > 512 * 1024:
         raise ApiError("too_large", f"{path}: {key} is larger than 512 KiB")
     changed, _manager = last_change(mapping(config_map.get("metadata")))
-    return {"certificates": certificates_in(pem.encode("utf-8", "replace")), "last_changed": changed}
+    raw = pem.encode("utf-8", "replace")
+    bundle = {"certificates": certificates_in(raw), "last_changed": changed}
+    return {**bundle, "pem": public_pem(raw)} if with_pem else bundle
 
 
 def _manager_lease(api: Api) -> Data:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import re
 import typing as t
 
@@ -88,6 +89,7 @@ def csr_record(csr: Data) -> Data:
         "usages": texts(spec.get("usages")),
         "requested_duration_seconds": integer(spec.get("expirationSeconds")),
         "request": request,
+        "request_sha256": _digest(spec.get("request")),
         "error": error,
         "conditions": [
             {
@@ -153,6 +155,12 @@ def _decoded_request(value: t.Any) -> tuple[Data | None, str | None]:
     return (
         (None, "cannot be decoded: spec.request is no base64 text of its size") if pem is None else request_record(pem)
     )
+
+
+def _digest(value: t.Any) -> str | None:
+    """SHA-256 of the request's bytes as they were sent, by which a plan knows it again; None where they cannot be had."""
+    pem = _base64(value)
+    return None if pem is None else hashlib.sha256(pem).hexdigest()
 
 
 def _decoded_certificate(value: t.Any) -> Data | None:

@@ -49,6 +49,15 @@ WELL_KNOWN_ROLES = frozenset(
 )
 """Bindings of these are told even when the role is gone or grants nothing: a role of that name was meant to."""
 
+WELL_KNOWN_BINDINGS = frozenset(
+    {
+        "kubeadm:kubelet-bootstrap",
+        "kubeadm:node-autoapprove-bootstrap",
+        "kubeadm:node-autoapprove-certificate-rotation",
+    }
+)
+"""Told whatever role they name: who restores one has to know that there is another of its name."""
+
 MAX_SUBJECTS = 64
 
 
@@ -171,7 +180,8 @@ def binding_records(
     found = []
     for binding in bindings:
         metadata, role = mapping(binding.get("metadata")), _role_of(binding)
-        if role not in WELL_KNOWN_ROLES and not (granting or {}).get(role):
+        known_name = metadata.get("name") in WELL_KNOWN_BINDINGS
+        if role not in WELL_KNOWN_ROLES and not known_name and not (granting or {}).get(role):
             continue
         changed, manager = last_change(metadata)
         found.append(
@@ -189,6 +199,7 @@ def binding_records(
                     for review_id, (kind, _access) in REVIEW_IDS.items()
                     if review_id in granting.get(role, ()) and any(map(known[kind].is_subject, _subjects(binding)))
                 ],
+                "resource_version": text(metadata.get("resourceVersion")),
                 "created": moment(metadata.get("creationTimestamp")),
                 "last_changed": changed,
                 "last_manager": manager,
@@ -210,6 +221,7 @@ def role_records(roles: t.Iterable[Data], granting: t.Mapping[str, frozenset[str
             {
                 "name": text(name),
                 "grants": sorted({review_id.partition("_")[2] for review_id in granting[name]}),
+                "resource_version": text(metadata.get("resourceVersion")),
                 "created": moment(metadata.get("creationTimestamp")),
                 "last_changed": changed,
                 "last_manager": manager,

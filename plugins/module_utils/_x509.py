@@ -52,6 +52,8 @@ def _quiet(function: t.Callable[_P, _R]) -> t.Callable[_P, _R]:
 
 MAX_NAMES = 64
 """Subject alternative names kept of one certificate; more are counted in ``names_dropped``."""
+MAX_OF_BUNDLE = 32
+"""Certificates of a bundle that are encoded anew."""
 
 _MAX_TEXT = 256
 _BEGIN, _END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
@@ -80,6 +82,12 @@ def first_certificate(pem: bytes) -> Record | None:
 def load_certificates(pem: bytes) -> list[x509.Certificate]:
     """The certificates of a PEM text that can be decoded, for checks that a record does not allow."""
     return [cert for cert in (_load(body) for body in _blocks(pem)) if not isinstance(cert, str)]
+
+
+def public_pem(pem: bytes) -> str | None:
+    """The certificates of a PEM text that can be decoded, encoded anew and so nothing else of it; None where there is none."""
+    certificates = load_certificates(pem)[:MAX_OF_BUNDLE]
+    return "".join(cert.public_bytes(serialization.Encoding.PEM).decode("ascii") for cert in certificates) or None
 
 
 @_quiet

@@ -107,7 +107,7 @@ client_ca:
   returned: O(dest) is not given
   type: dict
 cluster_ca:
-  description: The CA that pods trust, of the ConfigMap C(kube-root-ca.crt), C(certificates) and C(last_changed).
+  description: The CA that pods trust, of the ConfigMap C(kube-root-ca.crt), C(certificates), C(last_changed) and C(pem).
   returned: O(dest) is not given
   type: dict
 cluster_info:

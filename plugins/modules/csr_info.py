@@ -89,6 +89,7 @@ csrs:
         public_key: {description: Kind of the public key., type: str, sample: ECDSA P-256}
         public_key_sha256: {description: Digest of the public key., type: str}
         signature_valid: {description: Whether the request is signed with its key., type: bool}
+    request_sha256: {description: SHA-256 of the request's bytes as they were sent., type: str}
     error: {description: Why the request could not be decoded., type: str}
     conditions:
       description: "Decisions: C(type), C(status), C(reason), C(message), C(last_update), C(last_transition)."

@@ -102,6 +102,7 @@ bindings:
       description: Ids of the reviews that it grants to the very user asked for; null when the roles could not be listed.
       type: list
       elements: str
+    resource_version: {description: The version that it was read in., type: str}
     created: {description: When it was made., type: str}
     last_changed: {description: When it was last written., type: str}
     last_manager: {description: Who wrote it last., type: str, sample: kubeadm}
@@ -114,6 +115,7 @@ roles:
   contains:
     name: {description: Name., type: str}
     grants: {description: "What it grants: ids of reviews without the identity.", type: list, elements: str, sample: [selfnodeclient]}
+    resource_version: {description: The version that it was read in., type: str}
     created: {description: When it was made., type: str}
     last_changed: {description: When it was last written., type: str}
     last_manager: {description: Who wrote it last., type: str}

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 import typing as t
 
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import CLUSTER_MODULES
@@ -31,16 +32,29 @@ def node_file(run_dir: str, host: str) -> str:
 
 
 def read_json(path: str) -> t.Any:
-    """The file's content. Raises RunFolderError naming the file when it cannot be read or is no JSON."""
+    """The file's content. Raises RunFolderError naming the file when it cannot be read or is no JSON.
+
+    The folder may come from a stranger. So a pipe or a device is refused before anything is read of it: opening or reading one may never end.
+    """
     try:
-        if os.path.getsize(path) > MAX_FILE_BYTES:
-            raise RunFolderError(f"{path}: is larger than {MAX_FILE_BYTES} bytes")
-        with open(path, encoding="utf-8") as stream:
+        with open(path, encoding="utf-8", opener=_open_at_once) as stream:
+            status = os.fstat(stream.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise RunFolderError(f"{path}: is no plain file")
+            if status.st_size > MAX_FILE_BYTES:
+                raise RunFolderError(f"{path}: is larger than {MAX_FILE_BYTES} bytes")
             return json.load(stream)
+    except RunFolderError:
+        raise
     except OSError as error:
         raise RunFolderError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise RunFolderError(f"{path}: is no JSON: {error}") from error
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Like ``os.open``, but a pipe that nobody writes to is not waited for."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
 
 
 def read_evidence(run_dir: str) -> dict[str, t.Any]:

@@ -29,12 +29,27 @@ MARKUP = (
     "https://x.invalid/\"><base href='https://x.invalid/'>",
     "<link rel=stylesheet href=https://x.invalid/a.css><meta http-equiv=refresh content=0;url=https://x.invalid>",
     "}*{background:url(https://x.invalid/b)}",
-    "<!--", "]]>", "&#x3c;script&#x3e;", "<iframe srcdoc='<script>parent.document.documentElement.dataset.pwned=1</script>'>",
-)  # fmt: skip
+    "<!--",
+    "]]>",
+    "&#x3c;script&#x3e;",
+    "<iframe srcdoc='<script>parent.document.documentElement.dataset.pwned=1</script>'>",
+)
 TERMINAL = (
-    "\x1b[2J\x1b]0;x\x07", "\x9b31m", "\x1b]8;;https://x.invalid\x1b\\", "\r\x08\x08", "\u202eevil", "\u2066x\u2069", "\u200b\u200e\ufeff",
-    "\u2028\u2029", "\x00", "\x85", "a\u0301" * 40, "\ud800", "\U000e0041", "\x1bP$q\x1b\\",
-)  # fmt: skip
+    "\x1b[2J\x1b]0;x\x07",
+    "\x9b31m",
+    "\x1b]8;;https://x.invalid\x1b\\",
+    "\r\x08\x08",
+    "\u202eevil",
+    "\u2066x\u2069",
+    "\u200b\u200e\ufeff",
+    "\u2028\u2029",
+    "\x00",
+    "\x85",
+    "a\u0301" * 40,
+    "\ud800",
+    "\U000e0041",
+    "\x1bP$q\x1b\\",
+)
 SHELLS = (
     "'; touch pwned; '",
     "$(touch pwned)",

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import base64
 import copy
-import datetime
 import functools
 import json
 import pathlib
 import re
 import typing as t
 
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._control_plane import pod_record
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._run_folder import node_file
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.matching import identity
-from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._control_plane import pod_record
 from ansible_collections.kubecare.kubelet_certs.tests.fuzz import crashers, hostile
 from ansible_collections.kubecare.kubelet_certs.tests.fuzz.cases import fuzz
 from ansible_collections.kubecare.kubelet_certs.tests.unit.plugins.conftest import make_pair
@@ -31,8 +30,36 @@ from hypothesis import strategies as st
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FIXTURES = sorted((ROOT / "tests/fixtures").glob("*.json"), key=lambda path: path.stat().st_size)[:24]
 SCRIPT = ROOT / "plugins/plugin_utils/probe/script"
-TAGS = sorted(set(re.findall(r"\bsay ([a-z_.]+)", "".join(path.read_text() for path in SCRIPT.glob("*.sh")))) | {"cert", "flag", "set", "gate", "line", "shape", "proxy", "env", "ip", "fs.device", "p.Id", "p.ActiveEnterTimestamp", "p.ExecMainCode", "token_id", "server", "user"})  # fmt: skip
-KINDS = sorted(set(re.findall(r"\b(?:open|file_section|kubeconfig_section) ([a-z_]+)", "".join(path.read_text() for path in SCRIPT.glob("*.sh")))) | {"kubeconfig", "file"})  # fmt: skip
+TAGS = sorted(
+    set(re.findall(r"\bsay ([a-z_.]+)", "".join(path.read_text() for path in SCRIPT.glob("*.sh"))))
+    | {
+        "cert",
+        "flag",
+        "set",
+        "gate",
+        "line",
+        "shape",
+        "proxy",
+        "env",
+        "ip",
+        "fs.device",
+        "p.Id",
+        "p.ActiveEnterTimestamp",
+        "p.ExecMainCode",
+        "token_id",
+        "server",
+        "user",
+    }
+)
+KINDS = sorted(
+    set(
+        re.findall(
+            r"\b(?:open|file_section|kubeconfig_section) ([a-z_]+)",
+            "".join(path.read_text() for path in SCRIPT.glob("*.sh")),
+        )
+    )
+    | {"kubeconfig", "file"}
+)
 NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40)
 
 
@@ -120,20 +147,34 @@ def test_what_a_node_says(lines: list[str], whole: bool) -> None:
 
 CSR = st.fixed_dictionaries(
     {
-        "metadata": st.one_of(hostile.values, st.fixed_dictionaries({"name": hostile.leaves, "creationTimestamp": hostile.leaves, "managedFields": hostile.values})),
+        "metadata": st.one_of(
+            hostile.values,
+            st.fixed_dictionaries(
+                {"name": hostile.leaves, "creationTimestamp": hostile.leaves, "managedFields": hostile.values}
+            ),
+        ),
         "spec": st.one_of(
             hostile.values,
             st.fixed_dictionaries(
                 {
-                    "request": st.one_of(hostile.leaves, st.binary(max_size=200).map(lambda some: base64.b64encode(some).decode())),
-                    "username": hostile.leaves, "groups": hostile.values, "usages": hostile.values, "extra": hostile.values,
-                    "expirationSeconds": hostile.leaves, "signerName": hostile.leaves,
+                    "request": st.one_of(
+                        hostile.leaves, st.binary(max_size=200).map(lambda some: base64.b64encode(some).decode())
+                    ),
+                    "username": hostile.leaves,
+                    "groups": hostile.values,
+                    "usages": hostile.values,
+                    "extra": hostile.values,
+                    "expirationSeconds": hostile.leaves,
+                    "signerName": hostile.leaves,
                 }
             ),
         ),
-        "status": st.one_of(hostile.values, st.fixed_dictionaries({"conditions": st.lists(hostile.values, max_size=3), "certificate": hostile.leaves})),
+        "status": st.one_of(
+            hostile.values,
+            st.fixed_dictionaries({"conditions": st.lists(hostile.values, max_size=3), "certificate": hostile.leaves}),
+        ),
     }
-)  # fmt: skip
+)
 
 
 @fuzz(CSR, quick=60)
@@ -216,9 +257,32 @@ def test_requests_with_strange_names(common_names: list[str], others: list[str])
 
 
 @fuzz(
-    st.lists(st.one_of(hostile.texts, st.sampled_from(["clusters:", "- cluster:", "    server: https://x", "users:", "- name: a", "  user:", "current-context: a", "contexts:", "{", "- {a: [", "\t", "    client-key-data: |", "&a *a"])), max_size=30),
-    quick=12, share=0.3,
-)  # fmt: skip
+    st.lists(
+        st.one_of(
+            hostile.texts,
+            st.sampled_from(
+                [
+                    "clusters:",
+                    "- cluster:",
+                    "    server: https://x",
+                    "users:",
+                    "- name: a",
+                    "  user:",
+                    "current-context: a",
+                    "contexts:",
+                    "{",
+                    "- {a: [",
+                    "\t",
+                    "    client-key-data: |",
+                    "&a *a",
+                ]
+            ),
+        ),
+        max_size=30,
+    ),
+    quick=12,
+    share=0.3,
+)
 def test_kubeconfigs_on_the_node(lines: list[str]) -> None:
     import subprocess
 

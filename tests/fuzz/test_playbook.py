@@ -89,19 +89,26 @@ def test_no_secret_is_in_the_output(tmp_path: pathlib.Path, verbosity: str) -> N
         f"{stamp} 1 a.go:1] unauthorized password={secrets[0]} {flat}\n{stamp} 1 a.go:1] x509: Bearer {secrets[1]}\n"
     )
     task: dict[str, t.Any] = {
-        "proc_path": str(node.proc), "kubeconfig": str(node.kubeconfig), "pki_path": str(node.pki), "log_file": str(log),
-        "kubelet_unit": "none-such", "manifests_path": str(node.manifests), "api_probe": False,
-    }  # fmt: skip
+        "proc_path": str(node.proc),
+        "kubeconfig": str(node.kubeconfig),
+        "pki_path": str(node.pki),
+        "log_file": str(log),
+        "kubelet_unit": "none-such",
+        "manifests_path": str(node.manifests),
+        "api_probe": False,
+    }
     plays = [
         {
-            "hosts": "localhost", "connection": "local", "gather_facts": False,
+            "hosts": "localhost",
+            "connection": "local",
+            "gather_facts": False,
             "tasks": [
                 {"kubecare.kubelet_certs.node_probe": task, "register": "seen"},
                 {"ansible.builtin.set_stats": {"data": {"evidence": "{{ seen.evidence }}"}}},
                 {"ansible.builtin.fail": {"msg": "{{ seen }}"}},
             ],
         }
-    ]  # fmt: skip
+    ]
     (tmp_path / "play.yml").write_text(json.dumps(plays))
     done = playbook(tmp_path, "play.yml", verbosity)
     said = done.stdout + done.stderr

@@ -15,6 +15,10 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.c
     cluster_changes,
     node_changes,
 )
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.clocks import (
+    control_node_offset,
+    corrected,
+)
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.conform import conform
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.correlation import ranked
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.engine import evaluate
@@ -68,6 +72,9 @@ def diagnose(evidence: t.Any, rules: t.Sequence[Rule], now: str | None = None, o
         str(host): probe for host, probe in (dig(evidence, "nodes") or {}).items() if isinstance(probe, dict)
     }
     results: dict[str, Data] = {name: dig(evidence, "cluster", name) or {} for name in CLUSTER_MODULES}
+    if offset := control_node_offset(probes, results):
+        probes = {host: corrected(probe, offset) for host, probe in probes.items()}
+        results = {name: corrected(result, offset) for name, result in results.items()}
     moment = _moment(now, probes, results)
     cluster = Cluster(
         **results,

@@ -29,7 +29,8 @@ def match_hosts(probes: t.Mapping[str, Data], nodes: t.Sequence[Data] | None) ->
     """Matches hosts (inventory name → evidence) to Nodes (None: not listed, then a host's own word names its node).
 
     A host's identity is the common name of its client certificate, ``system:node:<name>``
-    (``pkg/kubelet/certificate/kubelet.go``). Two hosts that claim one Node are both said; the first by name is kept.
+    (``pkg/kubelet/certificate/kubelet.go``). Two hosts that claim one Node are both said. Kept is the one that the
+    inventory, which no node can write, gives the Node's name or address; else the first by name.
     """
     names = {node.get("name") for node in nodes} if nodes is not None else None
     addresses: dict[str, str] = {}
@@ -44,15 +45,23 @@ def match_hosts(probes: t.Mapping[str, Data], nodes: t.Sequence[Data] | None) ->
             unmatched.append({"host": host, "why": how})
         else:
             claims.setdefault(name, []).append((host, how))
+    for name, hosts in claims.items():
+        named = [entry for entry in hosts if _named_by_inventory(entry[0], name, addresses)]
+        hosts[:] = [*named, *(entry for entry in hosts if entry not in named)]
     return Matching(
         hosts={name: hosts[0] for name, hosts in claims.items()},
         unmatched=unmatched,
         duplicates=[
-            {"node": name, "hosts": [host for host, _how in hosts]}
+            {"node": name, "hosts": sorted(host for host, _how in hosts)}
             for name, hosts in sorted(claims.items())
             if len(hosts) > 1
         ],
     )
+
+
+def _named_by_inventory(host: str, name: str, addresses: t.Mapping[str, str]) -> bool:
+    """Whether the inventory alone says that the host is this Node: by its name there, which may be an address."""
+    return name in (host.lower(), host.lower().split(".", 1)[0]) or addresses.get(host) == name
 
 
 def identity(probe: Data) -> str | None:

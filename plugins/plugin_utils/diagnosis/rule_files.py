@@ -21,7 +21,11 @@ A rule file::
     shows: how it shows itself to people
     why: what happens, and why it matters
     neighbours: [{rule: csr-denied, difference: how to tell them apart}]
-    fix: {steps: [{text: …, command: …}], risk: low, task: null, situation: null}    # see SITUATIONS in distribution_files.py
+    fix:
+      steps: [{text: …, command: …}]
+      risk: low
+      task: [act, …]                      # what the role remediate may do, the first that can act is taken; see remediation/names.py
+      situation: null                     # see SITUATIONS in distribution_files.py
     references: [url]
     kubernetes_versions: ">=1.8"          # for the reader
     distributions: [kubeadm]              # [] is all; the rule is passed over on a node known to be of another
@@ -39,6 +43,7 @@ import yaml
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.distribution_files import SITUATIONS
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.quote import compiled, expressions
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.stages import ORDER
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation.names import ACTS
 
 SEVERITIES = ("critical", "warning", "info")
 RISKS = ("low", "medium", "high")
@@ -168,7 +173,22 @@ def _fix(fix: t.Any) -> dict[str, t.Any]:
             raise RuleError(f"fix: step {step!r} has a text, and may have a command")
     if fix.get("situation") not in (None, *SITUATIONS):
         raise RuleError(f"fix: situation {fix['situation']!r} is none of {', '.join(SITUATIONS)}")
-    return {"steps": fix["steps"], "risk": fix["risk"], "task": fix.get("task"), "situation": fix.get("situation")}
+    return {
+        "steps": fix["steps"],
+        "risk": fix["risk"],
+        "task": _task(fix.get("task")),
+        "situation": fix.get("situation"),
+    }
+
+
+def _task(task: t.Any) -> list[str] | None:
+    """One act or a list of them, each of which is known; None where there is none."""
+    acts = [task] if isinstance(task, str) else task
+    if acts is None:
+        return None
+    if not isinstance(acts, list) or not acts or any(act not in ACTS for act in acts):
+        raise RuleError(f"fix: task {task!r} is no act, nor a list of acts ({', '.join(ACTS)})")
+    return acts
 
 
 def _check_expressions(rule: Rule) -> None:

@@ -19,6 +19,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.proto
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.values import Data
 
 MAX_NOT_SEEN = 64
+CUT = "the node's answer ended before this was said"
 
 _KEYS = (
     "root", "hostname", "addresses", "clock", "kubelet", "kubeconfig", "config", "pki", "bootstrap_kubeconfig", "client_ca_file",
@@ -112,4 +113,4 @@ def _forget_cut(answer: Answer, evidence: Data, not_seen: list[dict[str, str]], 
     for key in _KEYS[_KEYS.index(last) :]:
         evidence[key] = None
         not_seen[:] = [entry for entry in not_seen if entry["subject"].partition(".")[0] != key]
-        not_seen.append({"subject": key, "reason": why, "message": "the node's answer ended before this was said"})
+        not_seen.append({"subject": key, "reason": why, "message": CUT})

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.protocol import Answer, Section, whole_number
@@ -30,6 +31,7 @@ _CONFIG_KEYS = {
     "enableServer": "enable_server",
 }
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_DATED = re.compile(r"kubelet-(client|server)-\d{4}(-\d\d){5}\.pem", re.ASCII)
 _FLOW = ("{", "[", "&", "*", "!", "|", ">")
 
 
@@ -99,7 +101,11 @@ def pki(answer: Answer, root: bool | None, missing: Missing) -> Data | None:
         "filesystem": _filesystem(section),
         "immutable": _immutable(section),
         "history": {
-            subject: {"files": section.number(f"dated.{kind}"), "last_hour": section.number(f"dated.{kind}.hour")}
+            subject: {
+                "files": section.number(f"dated.{kind}"),
+                "last_hour": section.number(f"dated.{kind}.hour"),
+                "oldest": [name for name in section.all(f"dated.{kind}.old") if _DATED.fullmatch(name)],
+            }
             for subject, kind in (("client", "client"), ("serving", "server"))
         },
         "writable": None,

@@ -76,17 +76,24 @@ class Answer:
         return [section for section in self.sections if section.kind == kind]
 
 
-def build_script(nonce: str, settings: t.Mapping[str, str | int]) -> bytes:
-    """The script with its settings as quoted shell variables at the top. Raises ValueError when a setting holds a line break or NUL."""
+def script_parts(folder: str = _SCRIPT_FOLDER) -> list[str]:
+    """The paths of a script's parts, in the order of their names."""
+    return [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith(".sh")]
+
+
+def build_script(nonce: str, settings: t.Mapping[str, str | int], parts: t.Sequence[str] | None = None) -> bytes:
+    """The script with its settings as quoted shell variables at the top. Raises ValueError when a setting holds a line break or NUL.
+
+    ``parts``: the paths of the files it is made of; the probe's without them.
+    """
     head = []
     for name, value in {"KCP_NONCE": nonce, **settings}.items():
         if re.search(r"[\x00\r\n]", str(value)):
             raise ValueError(f"{name} holds a line break or a NUL")
         head.append(f"{name}={shlex.quote(str(value))}\n")
-    parts = sorted(name for name in os.listdir(_SCRIPT_FOLDER) if name.endswith(".sh"))
     body: list[str] = []
-    for name in parts:
-        with open(os.path.join(_SCRIPT_FOLDER, name), encoding="utf-8") as stream:
+    for path in script_parts() if parts is None else parts:
+        with open(path, encoding="utf-8") as stream:
             body.extend(line for line in stream if not line.startswith("#"))
     return ("".join(head) + "".join(body)).encode("utf-8")
 

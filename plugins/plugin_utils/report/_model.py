@@ -154,7 +154,7 @@ def _finding(item: Record) -> Record:
                 for step in mappings(fix.get("steps"))
             ],
             "risk": choice(fix.get("risk"), _RISKS, None),
-            "task": text(fix.get("task"), 200) or None,
+            "task": " or ".join(texts(fix.get("task"))) or text(fix.get("task"), 200) or None,
         },
         "references": texts(item.get("references")),
         "docs": text(item.get("docs"), 300) or None,

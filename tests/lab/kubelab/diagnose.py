@@ -38,11 +38,13 @@ def collections_path(temporary: pathlib.Path) -> str:
     return os.pathsep.join(filter(None, [str(temporary), configured]))
 
 
-def run(state: pathlib.Path, run_directory: pathlib.Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """Diagnose the lab into ``run_directory``. Findings make the playbook fail: look at what it wrote."""
+def run(
+    state: pathlib.Path, run_directory: pathlib.Path, *options: str, playbook: str = PLAYBOOK
+) -> subprocess.CompletedProcess[str]:
+    """Run a playbook, by default the diagnosis, in the lab into ``run_directory``. It may fail: look at what it wrote."""
     with tempfile.TemporaryDirectory(prefix="kubecare-lab-") as folder:
         temporary = pathlib.Path(folder)
-        command = [playbook_command(), "--inventory", str(state / "inventory.yml"), PLAYBOOK]
+        command = [playbook_command(), "--inventory", str(state / "inventory.yml"), playbook]
         command += ["--extra-vars", f"kubelet_certs_run_dir={run_directory}", *options]
         limit = 300 * settings.PATIENCE
         try:

@@ -144,7 +144,7 @@ def _handler(server: ApiServer) -> type[http.server.BaseHTTPRequestHandler]:
                     self.wfile.flush()
                     time.sleep(reply.trickle)
 
-        do_POST = do_GET  # noqa: N815
+        do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815
 
         def handle(self) -> None:
             with contextlib.suppress(OSError):

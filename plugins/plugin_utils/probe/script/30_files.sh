@@ -109,10 +109,11 @@ pki_section() {
   # Names sort by the time in them; nothing is started for each file, as there may be thousands.
   newest=
   for kind in client server; do
-    number=0 last='' before=''
+    number=0 last='' before='' third=''
     for file in "$PKI/kubelet-$kind-"[0-9]*.pem; do
       [ -e "$file" ] || [ -L "$file" ] || continue
-      number=$((number + 1)) before=$last last=$file
+      [ -n "$third" ] && [ "$number" -le 1502 ] && say "dated.$kind.old" "${third##*/}"
+      number=$((number + 1)) third=$before before=$last last=$file
     done
     say "dated.$kind" "$number"
     young=$(bounded 5 find "$PKI/" -name "kubelet-$kind-[0-9]*.pem" -mmin -60 2>/dev/null </dev/null) &&

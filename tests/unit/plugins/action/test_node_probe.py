@@ -124,6 +124,42 @@ def test_hosts_that_cannot_be_probed(tmp_path: pathlib.Path) -> None:
         assert json.loads((tmp_path / "run" / "nodes" / f"{host}.json").read_text())["reachable"] is False
 
 
+SSH = """#!/bin/sh
+[ "$*" = "-o ControlPersist" ] && exit 1
+for command; do :; done
+said=$(cat | sh -c "$command")
+{end}
+"""
+
+
+def test_what_came_before_the_connection_broke_is_kept(tmp_path: pathlib.Path) -> None:
+    """A connection that hangs is among ``tests/running``."""
+    hosts = {}
+    for name, end in {
+        "cut": "printf '%s\\n' \"$said\" | sed '/ \\[ config/,$d'; echo Broken pipe >&2; exit 255",
+        "other": "echo Welcome",
+        "flood": "head -c 5000000 /dev/zero | tr '\\0' x",
+    }.items():
+        ssh = tmp_path / name
+        ssh.write_text(SSH.replace("{end}", end))
+        ssh.chmod(0o755)
+        hosts[name] = {"ansible_connection": "ssh", "ansible_ssh_executable": str(ssh)}
+    results = _play(tmp_path, hosts, {"api_probe": False})
+    for name, reachable, reason, words in (
+        ("cut", True, "unreachable", "answer ended before this was said: "),
+        ("other", False, "error", "8 characters came, none of them the probe's"),
+        ("flood", False, "too_large", "5000000 characters came"),
+    ):
+        assert results[name]["reachable"] is reachable
+        gaps = {gap["subject"]: gap for gap in results[name]["not_seen"]}
+        gap = gaps["config" if reachable else "node"]
+        assert gap["reason"] == reason
+        assert words in gap["message"]
+    evidence = results["cut"]["evidence"]
+    assert evidence["hostname"] == os.uname().nodename
+    assert evidence["config"] is evidence["network"] is None
+
+
 def test_the_deadline_rings_and_gives_back_the_alarm() -> None:
     rung: list[int] = []
     before = signal.signal(signal.SIGALRM, lambda *_arguments: rung.append(1))

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 import typing as t
 from types import SimpleNamespace
 
@@ -103,8 +104,8 @@ def test_a_link_in_place_of_the_report_is_replaced_and_not_followed(
     ("content", "says"),
     [
         (None, "does not exist: run the role diagnose first"),
-        ("{", "is not JSON"),
-        ("[" * 100_000, "is not JSON"),
+        ("{", "is no JSON"),
+        ("[" * 100_000, "is no JSON"),
         ("[]", "is not a diagnosis: a diagnosis is a mapping, this is a list"),
         ('{"schema": "other"}', "schema is other"),
     ],
@@ -116,6 +117,12 @@ def test_a_bad_run_folder_fails_with_the_reason(tmp_path: Path, screen: Screen, 
         run(run_dir=str(tmp_path))
     assert not (tmp_path / "report.html").exists()
     assert screen == []
+
+
+def test_a_pipe_in_place_of_the_diagnosis_is_refused_at_once(tmp_path: Path, screen: Screen) -> None:
+    os.mkfifo(tmp_path / "diagnosis.json")
+    with pytest.raises(AnsibleError, match="is no plain file"):
+        run(run_dir=str(tmp_path))
 
 
 @pytest.mark.parametrize(

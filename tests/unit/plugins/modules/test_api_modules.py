@@ -9,6 +9,7 @@ import json
 import os
 import socket
 import stat
+import time
 import typing as t
 
 import pytest
@@ -202,6 +203,21 @@ def test_a_busy_server_is_asked_again(run_module: t.Any, api_server: t.Any) -> N
     ended = run_module("csr_info", host=api_server.url, api_key="t0ken-of-tests", signer_names=["a/b"])
     assert ended.result["csrs"] == []
     assert ended.result["requests"] == 2
+
+
+@pytest.mark.parametrize("trickle", [False, True])
+def test_a_server_that_wastes_time_is_given_up(run_module: t.Any, api_server: t.Any, trickle: bool) -> None:
+    busy = api_server.reply(429, {"message": "too many"}, headers={"Retry-After": "3600"})
+    slow = api_server.reply(200, {"kind": "List"}, trickle=0.7)
+    api_server.everything = slow if trickle else busy
+    started = time.monotonic()
+    ended = run_module("rbac_info", host=api_server.url, api_key="t0ken-of-tests", request_timeout=1)
+    assert time.monotonic() - started < 7
+    assert ended.result["requests"] <= 3  # of 16
+    reason, words = ("timeout", "not complete") if trickle else ("error", "HTTP 429: too many")
+    gaps = {gap["subject"]: gap for gap in ended.result["not_seen"]}
+    assert set(gaps) == {"roles", "bindings", "reviews"}
+    assert all(gap["reason"] == reason and words in gap["message"] for gap in gaps.values())
 
 
 def test_lists_come_page_by_page(run_module: t.Any, api_server: t.Any) -> None:

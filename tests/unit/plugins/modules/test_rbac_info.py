@@ -144,6 +144,7 @@ def test_bindings_and_roles(run_module: t.Any, cluster: t.Any) -> None:
             "role": SELF,
             "subjects": [{"kind": "Group", "name": "system:nodes", "namespace": None}],
             "grants": ["node_selfnodeclient"],
+            "resource_version": None,
             "created": "2026-01-01T00:00:00Z",
             "last_changed": "2026-02-02T00:00:00Z",
             "last_manager": "kubeadm",
@@ -154,6 +155,7 @@ def test_bindings_and_roles(run_module: t.Any, cluster: t.Any) -> None:
         {
             "name": SELF,
             "grants": ["selfnodeclient"],
+            "resource_version": None,
             "created": "2026-01-01T00:00:00Z",
             "last_changed": "2026-01-01T00:00:00Z",
             "last_manager": None,

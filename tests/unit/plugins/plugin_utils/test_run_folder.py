@@ -9,13 +9,16 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import re
 
 import pytest
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._files import write_json
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._run_folder import (
+    MAX_FILE_BYTES,
     RunFolderError,
     node_file,
     read_evidence,
+    read_json,
 )
 
 
@@ -62,6 +65,26 @@ def test_a_damaged_file_is_said_and_the_others_are_read(tmp_path: pathlib.Path) 
     assert nodes["b"] == {"inventory_hostname": "b"}
     assert nodes["a"]["not_seen"][0]["reason"] == "malformed"
     assert "a.json" in nodes["a"]["not_seen"][0]["message"]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_what_may_never_end_is_not_read(tmp_path: pathlib.Path, kind: str) -> None:
+    path = tmp_path / "nodes" / "a.json"
+    path.parent.mkdir()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.mkdir()
+    assert read_evidence(str(tmp_path))["nodes"]["a"]["not_seen"][0]["reason"] == "malformed"
+
+
+def test_a_file_that_is_too_large_is_said(tmp_path: pathlib.Path) -> None:
+    with (tmp_path / "a.json").open("wb") as stream:
+        stream.truncate(MAX_FILE_BYTES + 1)
+    with pytest.raises(RunFolderError, match=f"^{re.escape(str(tmp_path))}/a.json: is larger than"):
+        read_json(str(tmp_path / "a.json"))
 
 
 def test_no_folder_and_no_evidence_are_errors_that_name_it(tmp_path: pathlib.Path) -> None:

@@ -6,7 +6,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._time import format_time, parse_time
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.diagnose import diagnose
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.rule_files import built_in_rules
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.stages import STAGES
@@ -194,3 +197,29 @@ def test_requests_of_other_nodes_do_not_count() -> None:
     evidence = healthy()
     evidence["cluster"]["csr_info"]["csrs"] = [csr("denied", age=60, node="worker-9", requestor="system:node:worker-9")]
     assert judge(evidence)["verdict"] == "healthy"
+
+
+@pytest.mark.parametrize("off", [-400 * 86400, 3600, 400 * 86400])
+def test_the_clock_of_the_control_node_does_not_matter(off: int) -> None:
+    """The same cluster, read by a machine whose clock is ``off`` seconds behind."""
+    right, wrong = healthy(), healthy()
+    for part in (*wrong["nodes"].values(), *wrong["cluster"].values()):
+        part["collected_at"] = format_time(parse_time(part["collected_at"]) - timedelta(seconds=off))
+    for probe in wrong["nodes"].values():
+        probe["clock"]["offset_seconds"] += off + 2
+    wrong["cluster"]["control_plane_info"]["api_server"]["time_offset_seconds"] += off
+    expected, found = (diagnose(evidence, built_in_rules()) for evidence in (right, wrong))
+    assert found["now"] == expected["now"]
+    assert found["fleet"] == expected["fleet"]
+    assert [node["findings"] for node in found["nodes"]] == [[], []]
+    (gap,) = found["cluster"]["not_seen"]
+    assert gap["subject"] == "control_plane_info.collected_at"
+    assert f"{abs(off)} s {'behind' if off > 0 else 'ahead of'}" in gap["message"]
+
+
+def test_a_clock_that_only_the_control_plane_shares_is_not_corrected() -> None:
+    evidence = healthy()
+    evidence["cluster"]["control_plane_info"]["api_server"]["time_offset_seconds"] = 3600
+    diagnosis = diagnose(evidence, built_in_rules())
+    assert diagnosis["now"] == NOW
+    assert diagnosis["cluster"]["not_seen"] == []

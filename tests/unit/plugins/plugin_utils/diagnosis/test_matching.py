@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import pytest
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.matching import match_hosts
 
 from .evidence_builder import Data, certificate
@@ -43,6 +44,14 @@ def test_two_hosts_for_one_node_are_said() -> None:
     matching = match_hosts({"h1": probe("system:node:a"), "h2": probe("system:node:a")}, [node("a")])
     assert matching.duplicates == [{"node": "a", "hosts": ["h1", "h2"]}]
     assert matching.hosts["a"] == ("h1", "certificate")
+
+
+@pytest.mark.parametrize("own", ["worker-b", "Worker-B.example.org", "10.0.0.5"])
+def test_a_node_that_takes_the_certificate_of_another_does_not_take_its_place(own: str) -> None:
+    probes = {"0-hostile": probe("system:node:worker-b"), own: probe("system:node:worker-b")}
+    matching = match_hosts(probes, [node("worker-a"), node("worker-b", "10.0.0.5")])
+    assert matching.hosts == {"worker-b": (own, "certificate")}
+    assert matching.duplicates == [{"node": "worker-b", "hosts": sorted(["0-hostile", own])}]
 
 
 def test_a_host_without_a_node_says_why() -> None:

@@ -19,6 +19,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.q
     search,
 )
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.rule_files import (
+    BUILT_IN,
     RuleError,
     apply_overrides,
     built_in_rules,
@@ -136,3 +137,15 @@ def test_a_command_is_quoted_for_the_shell() -> None:
 )
 def test_durations(seconds: int, text: str) -> None:
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize("task", ["run_shell", [], ["restart_kubelet", "run_shell"], {"act": "restart_kubelet"}])
+def test_a_task_is_a_known_act_or_a_list_of_them(task: object) -> None:
+    known = next(rule for rule in built_in_rules() if rule.fix["task"])
+    assert isinstance(known.fix["task"], list)
+    path = f"{BUILT_IN}/{known.id}.yml"
+    with open(path, encoding="utf-8") as stream:
+        data = yaml.safe_load(stream)
+    data["fix"]["task"] = task
+    with pytest.raises(RuleError, match="fix: task"):
+        parse_rule(data)

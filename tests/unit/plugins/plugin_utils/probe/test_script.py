@@ -56,8 +56,8 @@ def test_healthy_node_in_every_shell(node: Node, shell: list[str]) -> None:
     assert evidence["bootstrap_kubeconfig"] is None
     assert evidence["control_plane"] is None
     assert evidence["pki"]["history"] == {
-        "client": {"files": 1, "last_hour": 1},
-        "serving": {"files": 0, "last_hour": 0},
+        "client": {"files": 1, "last_hour": 1, "oldest": []},
+        "serving": {"files": 0, "last_hour": 0, "oldest": []},
     }
     filesystem = evidence["pki"]["filesystem"]
     assert filesystem["size_bytes"] >= filesystem["free_bytes"] > 0
@@ -127,7 +127,7 @@ def test_thousands_of_dated_files_cost_nothing(node: Node, tools: list[str]) -> 
     started = time.monotonic()
     pki = node.probe(tools)["pki"]
     assert time.monotonic() - started < 20
-    assert pki["history"]["serving"] == {"files": 3000, "last_hour": 0}
+    assert pki["history"]["serving"] == {"files": 3000, "last_hour": 0, "oldest": []}
     assert pki["files_dropped"] == 2998
 
 
