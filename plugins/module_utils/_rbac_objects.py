@@ -68,8 +68,8 @@ def mended(found: Data, name: str) -> Data | None:
     """
     wanted = OBJECTS[name]
     part, same = ("rules", _covers) if wanted["kind"] == "ClusterRole" else ("subjects", _same_subject)
-    kept = [entry for entry in sequence(found.get(part)) if isinstance(entry, dict)]
-    lacking = [entry for entry in wanted[part] if not any(same(one, entry) for one in kept)]
+    kept = found.get(part) or []  # whole, however long: it is written back
+    lacking = [entry for entry in wanted[part] if not any(same(mapping(one), entry) for one in kept)]
     return {**found, part: [*kept, *lacking]} if lacking else None
 
 

@@ -21,7 +21,8 @@ options:
   act:
     description:
       - V(restore_rbac) creates the objects named that are absent, and adds to those present what they lack. Of an object that is there,
-        nothing is taken away, but a ClusterRoleBinding to another role is replaced, as its role never changes.
+        nothing is taken away, but a ClusterRoleBinding to another role is replaced, as its role never changes. Its subjects were bound to
+        that other role, so they are not taken over. Before it is deleted, the API server is asked whether it would take the new one.
       - V(delete_csrs) deletes requests of the two signers of kubelets that are pending, denied or failed.
       - V(create_bootstrap_token) makes a token that lets one node join, and V(delete_bootstrap_token) deletes one that this module made.
     type: str
@@ -39,7 +40,8 @@ options:
   bound_to:
     description:
       - What was there when it was planned. An object that is another by now is not touched, and the module fails with RV(status) V(moved).
-      - "V(restore_rbac): C(resource_versions), the resourceVersion of each object, null where it was absent."
+      - "V(restore_rbac): C(resource_versions), the resourceVersion of each object, null where it was absent. When O(bound_to) is
+        given, it must have all of O(parameters)."
       - "V(delete_csrs): C(uids), the uid of each request. Needed there."
     type: dict
     default: {}
@@ -121,7 +123,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 status:
-  description: V(done), V(nothing_to_do), V(moved) when something is not what was planned for, or V(failed).
+  description:
+    - V(done), V(nothing_to_do), V(moved) when something is not what was planned for, V(rolled_back) when an object could not be replaced and
+      the one before was put back, or V(failed).
   returned: always, once the options are right
   type: str
   sample: done
@@ -198,7 +202,7 @@ _DELETABLE = ("pending", "denied", "failed")
 
 
 class StopError(Exception):
-    """The act cannot go on: ``status`` is moved or failed, the message says why."""
+    """The act cannot go on: ``status`` is moved, failed or rolled_back, the message says why."""
 
     def __init__(self, status: str, message: str) -> None:
         super().__init__(message)
@@ -218,12 +222,15 @@ class Repair:
         self.before: Data = {}
         self.after: Data = {}
         self.token: Data = {}
+        self.about = ""
+        """The object that is being asked about or written, for messages."""
 
     def restore_rbac(self) -> None:
         """Creates or completes each known object. Raises StopError, ApiError."""
         wanted = [name for name in OBJECTS if name in self.parameters["objects"]]
         versions = mapping(self.bound_to.get("resource_versions"))
         for name in wanted:
+            self.about = f"{OBJECTS[name]['kind']} {name}"
             path = f"{_rbac_objects.collection_path(name)}/{urllib.parse.quote(name, safe='')}"
             found = self._get(path)
             lacking = self._lacking(name, found)
@@ -253,24 +260,47 @@ class Repair:
         elif wanted is not OBJECTS[name]:
             self.api.put_json(path, wanted)
         else:
-            metadata = mapping(found.get("metadata"))
-            self.api.delete_json(path, metadata.get("uid"), metadata.get("resourceVersion"))
-            try:
-                self.api.post_json(collection, wanted)
-            except ApiError:
-                kept = {k: v for k, v in metadata.items() if k in ("name", "labels", "annotations")}
-                self.api.post_json(collection, {**found, "metadata": kept})
+            self._replace(name, path, found, wanted)
+
+    def _replace(self, name: str, path: str, found: Data, wanted: Data) -> None:
+        """Deletes ``found`` and creates ``wanted`` of the same name; what was there is put back when that fails. Raises StopError, ApiError.
+
+        Who may not create ``wanted`` is told so before anything is deleted: authorization, admission and RBAC's check for escalation come
+        before the server sees that there is an object of that name (``pkg/registry/rbac/clusterrolebinding/policybased/storage.go``).
+        """
+        collection = _rbac_objects.collection_path(name)
+        try:
+            self.api.post_json(f"{collection}?dryRun=All", wanted)
+        except ApiError as error:
+            if error.status != 409:
                 raise
+        else:
+            raise StopError("moved", f"{name} was deleted by another just now")
+        metadata = mapping(found.get("metadata"))
+        self.api.delete_json(path, metadata.get("uid"), metadata.get("resourceVersion"))
+        try:
+            self.api.post_json(collection, wanted)
+        except ApiError as error:
+            kept = {k: v for k, v in metadata.items() if k in ("name", "labels", "annotations")}
+            why = f"{name} could not be created: {error.message}"
+            try:
+                self.api.post_json(collection, {**found, "metadata": kept})
+            except ApiError as again:
+                self._note(name, f"deleted {self.about}", _rbac_objects.shown(found), {})
+                raise StopError("failed", f"{why}; nor could the one before be put back: {again.message}") from again
+            raise StopError("rolled_back", f"{why}; the one before was put back") from error
 
     def delete_csrs(self) -> None:
         """Deletes each request that is still the one meant and still undecided or refused. Raises StopError, ApiError."""
         uids = mapping(self.bound_to.get("uids"))
         for name in dict.fromkeys(self.parameters["names"]):
+            self.about = f"CertificateSigningRequest {name}"
             path = f"{CSRS}/{urllib.parse.quote(name, safe='')}"
             found = self._get(path)
             if found is None:
                 continue
-            uid = mapping(found.get("metadata")).get("uid")
+            metadata = mapping(found.get("metadata"))
+            uid = metadata.get("uid")
             if uid != uids[name]:
                 raise StopError("moved", f"the request {name} is another by now than the one that was planned for")
             record = issue_record(found)
@@ -279,16 +309,13 @@ class Repair:
             if record["state"] not in _DELETABLE:
                 raise StopError("moved", f"the request {name} is {record['state']} by now")
             if not self.check_mode:
-                try:
-                    self.api.delete_json(path, uid)
-                except ApiError as error:
-                    if error.status != 404:
-                        raise
+                self._delete(path, metadata)
             self._note(name, f"deleted {name}", record, {})
 
     def create_bootstrap_token(self) -> None:
         """Makes a token of kubeadm's kind that ends by itself. Raises ApiError."""
         node, seconds = self.parameters["node"], self.parameters["ttl_seconds"]
+        self.about = f"bootstrap token for {node}"
         letters = string.ascii_lowercase + string.digits
         token_id, secret = ("".join(secrets.choice(letters) for _turn in range(length)) for length in (6, 16))
         ends = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)
@@ -311,6 +338,7 @@ class Repair:
     def delete_bootstrap_token(self) -> None:
         """Deletes a token that this module made, and no other. Raises StopError, ApiError."""
         token_id = self.parameters["token_id"]
+        self.about = f"bootstrap token {token_id}"
         path = f"{SECRETS}/bootstrap-token-{token_id}"
         found = self._get(path)
         if found is None:
@@ -320,8 +348,16 @@ class Repair:
                 "failed", f"the bootstrap token {token_id} was not made by this module, so it is left alone"
             )
         if not self.check_mode:
-            self.api.delete_json(path, mapping(found.get("metadata")).get("uid"))
+            self._delete(path, mapping(found.get("metadata")))
         self._note("bootstrap token", f"deleted the bootstrap token {token_id}", {"token_id": token_id}, {})
+
+    def _delete(self, path: str, metadata: Data) -> None:
+        """Deletes the object as it was read: one that was decided on or written since stays. One that is gone is as good."""
+        try:
+            self.api.delete_json(path, metadata.get("uid"), metadata.get("resourceVersion"))
+        except ApiError as error:
+            if error.status != 404:
+                raise
 
     def _get(self, path: str) -> Data | None:
         try:
@@ -362,6 +398,11 @@ def check_parameters(act: str, parameters: Data, bound_to: Data) -> None:
             raise ValueError(
                 f"option parameters: objects: {safe_text(unknown[0], 100)} is none of {', '.join(OBJECTS)}"
             )
+        versions = mapping(bound_to.get("resource_versions"))
+        if bound_to and (
+            missing := [name for name in names if not isinstance(versions.get(name, 0), (str, type(None)))]
+        ):
+            raise ValueError(f"option bound_to: resource_versions: has none of {missing[0]}")
     elif act == "delete_csrs":
         names = _names(parameters["names"], "names")
         uids = mapping(bound_to.get("uids"))
@@ -372,7 +413,7 @@ def check_parameters(act: str, parameters: Data, bound_to: Data) -> None:
         low, high = LIFETIME_SECONDS
         try:
             parameters["ttl_seconds"] = int(parameters["ttl_seconds"])
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             parameters["ttl_seconds"] = -1
         if not low <= parameters["ttl_seconds"] <= high:
             raise ValueError(f"option parameters: ttl_seconds must be between {low} and {high}")
@@ -405,7 +446,7 @@ def main() -> None:
     except StopError as stop:
         stopped = (stop.status, stop.message)
     except ApiError as error:
-        stopped = ("moved" if error.status == 409 else "failed", error.message)
+        stopped = ("moved" if error.status == 409 else "failed", f"{repair.about}: {error.message}")
     told = "; ".join(repair.done)
     status, message = stopped or (("done", told) if repair.done else ("nothing_to_do", "it is so already"))
     if stopped and told:

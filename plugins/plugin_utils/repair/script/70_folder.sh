@@ -161,8 +161,8 @@ act_free_space() {
   for name in $KCR_REMOVE; do
     file=$KCR_PKI/$name
     if [ ! -e "$file" ] && [ ! -L "$file" ]; then continue; fi
+    # shellcheck disable=SC2254 # the name of a time is a pattern, and meant as one
     case $name in
-      # shellcheck disable=SC2254 # a pattern, and meant as one
       kubelet-client-$PATTERN_TIME.pem | kubelet-server-$PATTERN_TIME.pem) ;;
       *) fail "$name is no name of an old certificate" ;;
     esac

@@ -27,6 +27,8 @@ class Cluster:
         self.asked: list[tuple[str, str]] = []
         self.bodies: list[t.Any] = []
         self.refused: dict[tuple[str, str], int] = {}
+        self.creations: list[int] = []
+        """The statuses of the next creations that are no dry run, 0 for one that is done."""
         for collection in {collection_path(name) for name in OBJECTS} | {CSRS, SECRETS}:
             server.routes[collection] = self._answer
         for name in OBJECTS:
@@ -56,6 +58,10 @@ class Cluster:
             return self.server.reply(status, {"kind": "Status", "message": f"{asked.method} refused by the test"})
         if asked.method == "POST":
             name = asked.body["metadata"]["name"]
+            if f"{path}/{name}" in self.objects:
+                return self.server.reply(409, {"kind": "Status", "message": f"{name} already exists"})
+            if status := self.creations.pop(0) if self.creations else 0:
+                return self.server.reply(status, {"kind": "Status", "message": f"{status} by the test"})
             return self.server.reply(201, self.put(f"{path}/{name}", asked.body, "8"))
         if path not in self.objects:
             return self.server.reply(404, {"kind": "Status", "message": "not found"})
@@ -120,8 +126,51 @@ def test_a_binding_to_another_role_is_replaced(cluster: Cluster, repair: t.Any) 
     other = {**OBJECTS[ROTATION], "roleRef": {**OBJECTS[ROTATION]["roleRef"], "name": "view"}}
     cluster.put(cluster.path(ROTATION), other)
     assert repair("restore_rbac", {"objects": [ROTATION]})["status"] == "done"
-    assert [method for method, _path in cluster.asked] == ["DELETE", "POST"]
-    assert cluster.bodies[0]["preconditions"] == {"uid": f"uid-{ROTATION}", "resourceVersion": "7"}
+    assert [method for method, _path in cluster.asked] == ["POST", "DELETE", "POST"]
+    assert [asked.query for asked in cluster.server.asked if asked.method == "POST"] == [{"dryRun": "All"}, {}]
+    assert cluster.bodies[1]["preconditions"] == {"uid": f"uid-{ROTATION}", "resourceVersion": "7"}
+
+
+def to_another_role(cluster: Cluster) -> dict[str, t.Any]:
+    other = {**OBJECTS[ROTATION], "roleRef": {**OBJECTS[ROTATION]["roleRef"], "name": "view"}}
+    return cluster.put(cluster.path(ROTATION), other)
+
+
+def test_a_binding_is_not_deleted_for_one_that_may_not_be_created(cluster: Cluster, repair: t.Any) -> None:
+    to_another_role(cluster)
+    cluster.refused[("POST", collection_path(ROTATION))] = 403
+    result = repair("restore_rbac", {"objects": [ROTATION]})
+    assert (result["failed"], result["status"], result["changed"]) == (True, "failed", False)
+    assert f"ClusterRoleBinding {ROTATION}: HTTP 403" in result["message"]
+    assert [method for method, _path in cluster.asked] == ["POST"]
+
+
+def test_a_binding_that_was_not_replaced_is_put_back(cluster: Cluster, repair: t.Any) -> None:
+    before = to_another_role(cluster)
+    cluster.creations = [500]
+    result = repair("restore_rbac", {"objects": [ROTATION]})
+    assert (result["failed"], result["status"], result["changed"]) == (True, "rolled_back", False)
+    assert "500 by the test" in result["message"]
+    assert cluster.objects[cluster.path(ROTATION)]["roleRef"] == before["roleRef"]
+
+
+def test_a_binding_that_is_lost_is_said_to_be(cluster: Cluster, repair: t.Any) -> None:
+    before = to_another_role(cluster)
+    cluster.creations = [500, 503]
+    result = repair("restore_rbac", {"objects": [ROTATION]})
+    assert (result["failed"], result["status"], result["changed"]) == (True, "failed", True)
+    assert f"deleted ClusterRoleBinding {ROTATION}" in result["message"]
+    assert result["before"][ROTATION]["roleRef"] == before["roleRef"]
+    assert result["after"][ROTATION] == {}
+
+
+def test_every_subject_of_a_long_binding_is_kept(cluster: Cluster, repair: t.Any) -> None:
+    theirs = [{"kind": "User", "name": f"user-{number}"} for number in range(1000)]
+    cluster.put(cluster.path(ROTATION), {**OBJECTS[ROTATION], "subjects": theirs})
+    assert repair("restore_rbac", {"objects": [ROTATION]})["status"] == "done"
+    assert cluster.objects[cluster.path(ROTATION)]["subjects"] == [*theirs, *OBJECTS[ROTATION]["subjects"]]
+    cluster.put(cluster.path(ROTATION), {**OBJECTS[ROTATION], "subjects": [*theirs, *OBJECTS[ROTATION]["subjects"]]})
+    assert repair("restore_rbac", {"objects": [ROTATION]})["status"] == "nothing_to_do"
 
 
 @pytest.mark.parametrize("version", ["6", None])
@@ -146,9 +195,20 @@ def test_requests_are_deleted_by_their_uid(cluster: Cluster, repair: t.Any) -> N
     uids = {"csr-1": "uid-csr-1", "csr-gone": "uid-2"}
     result = repair("delete_csrs", {"names": ["csr-1", "csr-gone"]}, bound_to={"uids": uids})
     assert (result["status"], list(result["before"])) == ("done", ["csr-1"])
-    assert cluster.bodies[0]["preconditions"] == {"uid": "uid-csr-1"}
+    assert cluster.bodies[0]["preconditions"] == {"uid": "uid-csr-1", "resourceVersion": "7"}
     cluster.server.routes[f"{CSRS}/csr-gone"] = cluster._answer
     assert repair("delete_csrs", {"names": ["csr-1"]}, bound_to={"uids": uids})["status"] == "nothing_to_do"
+
+
+@pytest.mark.parametrize(("answer", "status", "changed"), [(409, "moved", False), (404, "done", True)])
+def test_a_request_that_is_decided_on_meanwhile_is_kept(
+    cluster: Cluster, repair: t.Any, answer: int, status: str, changed: bool
+) -> None:
+    cluster.csr("csr-1")
+    cluster.refused[("DELETE", f"{CSRS}/csr-1")] = answer
+    result = repair("delete_csrs", {"names": ["csr-1"]}, bound_to={"uids": {"csr-1": "uid-csr-1"}})
+    assert (result["status"], result["changed"]) == (status, changed)
+    assert "csr-1" in result["message"]
 
 
 @pytest.mark.parametrize(
@@ -200,6 +260,11 @@ def test_a_token_is_made_for_minutes_and_only_ours_is_deleted(cluster: Cluster, 
             {"node": "worker-7", "ttl_seconds": 86400},
             "ttl_seconds must be between 60 and 900",
         ),
+        (
+            "create_bootstrap_token",
+            {"node": "worker-7", "ttl_seconds": float("inf")},
+            "ttl_seconds must be between 60 and 900",
+        ),
         ("delete_bootstrap_token", {"token_id": "abc/..."}, "token_id must be six"),
     ],
 )
@@ -210,3 +275,10 @@ def test_wrong_options_are_named(
     assert result["failed"] is True
     assert word in result["msg"]
     assert cluster.asked == []
+
+
+@pytest.mark.parametrize("versions", [{}, {ROTATION: 7}, {ROLE: "7"}, "7", None])
+def test_a_plan_binds_every_object_or_none(cluster: Cluster, repair: t.Any, versions: t.Any) -> None:
+    result = repair("restore_rbac", {"objects": [ROTATION]}, bound_to={"resource_versions": versions})
+    assert (result["failed"], cluster.asked) == (True, [])
+    assert f"resource_versions: has none of {ROTATION}" in result["msg"]
