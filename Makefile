@@ -5,9 +5,9 @@
 # Every target installs what it needs into .cache; what is made goes to build. The work is done by the programs in tools.
 
 PYTHON = $$(sh tools/find-python --best)
-export KUBECONFIG INVENTORY ARGS FAULT KEY
+export KUBECONFIG INVENTORY ARGS FAULT KEY MINUTES
 
-.PHONY: help diagnose check test docs format lab lab-up lab-down lab-diagnose lab-test lab-remediation lab-alerts record artefact clean
+.PHONY: help diagnose check test fuzz docs format lab lab-up lab-down lab-diagnose lab-test lab-remediation lab-alerts record artefact clean
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -21,6 +21,9 @@ check: ## the quick tests: lint, types, documentation, unit tests (under 3 minut
 
 test: ## all tests: check, ansible-test, all versions of ansible-core, the lab's matrix (root; under 40 minutes)
 	@python=$(PYTHON) && $$python tools/run.py test
+
+fuzz: ## hostile input for MINUTES (10), other cases each time; the quick part of it is in make test
+	@python=$(PYTHON) && $$python tools/run.py fuzz
 
 docs: ## write docs/rules from the rules, and what follows from the alerts
 	@python=$(PYTHON) && $$python tools/run.py docs

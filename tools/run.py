@@ -10,10 +10,12 @@ import functools
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import typing as t
 
 import ansible_test
@@ -213,6 +215,21 @@ def _browser(log: Log) -> Result:
     return _pytest(log, "tests/browser")
 
 
+def _fuzz(log: Log) -> Result:
+    """Hostile input, round after round for ``MINUTES``; what crashes or leaks goes to ``tests/fuzz/corpus``."""
+    minutes = float(os.environ.get("MINUTES") or 10)
+    os.environ["KUBECARE_FUZZ_EXAMPLES"] = "150"
+    started, rounds, cases, failed = time.monotonic(), 0, 0, 0
+    while time.monotonic() - started < minutes * 60:
+        before = len(log.path.read_text(encoding="utf-8", errors="replace"))
+        failed += _pytest(log, "tests/fuzz").failed
+        printed = log.path.read_text(encoding="utf-8", errors="replace")[before:]
+        cases += sum(int(number) for number in re.findall(r"^fuzz cases: (\d+)$", printed, re.MULTILINE))
+        rounds += 1
+    log.write(f"{cases} cases in {rounds} rounds, {time.monotonic() - started:.0f} seconds\n")
+    return Result(passed=cases, failed=failed)
+
+
 def _in_lab(log: Log, program: str, *arguments: t.Any) -> Result:
     """A program of ``tests/lab`` that starts a lab and closes with its counts."""
     if os.geteuid() != 0:
@@ -319,6 +336,7 @@ def main() -> None:
     sets = {
         "check": check_parts,
         "test": test_parts,
+        "fuzz": lambda: [Part("hostile input", _fuzz, shown=True)],
         "lab-test": lambda: [Part("lab", _lab, shown=True)],
         "lab-remediation": lambda: [Part("remediation in the lab", _remediation, shown=True)],
         "lab-alerts": lambda: [Part("alerts in the lab", _lab_alerts, shown=True)],

@@ -44,7 +44,7 @@ _PATTERNS: t.Final = (
         ),
         rf"\1{REMOVED}",
     ),
-    (re.compile(rf"(--[A-Za-z0-9-]{{0,40}}(?:{_NAMES})) +[^\s-]\S*", re.IGNORECASE), rf"\1 {REMOVED}"),
+    (re.compile(rf"(--[A-Za-z0-9_-]{{0,40}}(?:{_NAMES})) +[^\s-]\S*", re.IGNORECASE), rf"\1 {REMOVED}"),
     (
         re.compile(rf"({_NAMES})([^A-Za-z0-9\s=:,.]{{0,4}} *[=:]{{1,2}}>? *){_VALUE}", re.IGNORECASE | re.DOTALL),
         rf"\1\2{REMOVED}",

@@ -108,7 +108,7 @@ def certificate_record(certificate: x509.Certificate) -> Record:
         record.update(_extensions(certificate.extensions))
         record["public_key"], record["public_key_sha256"] = _public_key(certificate)
         record["fingerprint_sha256"] = certificate.fingerprint(hashes.SHA256()).hex()
-    except (ValueError, TypeError, x509.DuplicateExtension, UnsupportedAlgorithm) as error:
+    except (ValueError, TypeError, x509.DuplicateExtension, x509.InvalidVersion, UnsupportedAlgorithm) as error:
         return {"error": _clip(f"cannot be decoded: {error}")}
     return record
 
@@ -125,7 +125,7 @@ def request_record(pem: bytes) -> tuple[Record | None, str | None]:
         record["names_dropped"] = extensions["names_dropped"]
         record["public_key"], record["public_key_sha256"] = _public_key(request)
         record["signature_valid"] = _signature_valid(request)
-    except (ValueError, TypeError, x509.DuplicateExtension, UnsupportedAlgorithm) as error:
+    except (ValueError, TypeError, x509.DuplicateExtension, x509.InvalidVersion, UnsupportedAlgorithm) as error:
         return None, _clip(f"cannot be decoded: {error}")
     return record, None
 
@@ -182,7 +182,7 @@ def _record_of_block(body: bytes) -> Record:
 def _load(body: bytes) -> x509.Certificate | str:
     try:
         return x509.load_der_x509_certificate(base64.b64decode(b"".join(body.split()), validate=True))
-    except (ValueError, TypeError, binascii.Error) as error:
+    except (ValueError, TypeError, binascii.Error, x509.InvalidVersion, UnsupportedAlgorithm) as error:
         return _clip(f"cannot be decoded: {error}")
 
 

@@ -9,6 +9,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import html as escapes
 import os
 import re
@@ -19,6 +21,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report import html
+from ansible_collections.kubecare.kubelet_certs.tests.fuzz import hostile
 from ansible_collections.kubecare.kubelet_certs.tests.unit.plugins.plugin_utils.report import samples
 
 FLAGS = (
@@ -187,3 +190,35 @@ def test_a_picture_of_it_can_be_taken(tmp_path: Path, size: str) -> None:
     picture = target.read_bytes()
     assert picture.startswith(b"\x89PNG")
     assert len(picture) > 50_000
+
+
+VIOLATIONS = (
+    "<script>addEventListener('securitypolicyviolation', e =>"
+    " document.documentElement.dataset.violations = e.blockedURI || e.violatedDirective)</script>"
+)
+
+
+def test_hostile_texts_everywhere_break_no_policy_and_ask_for_nothing(tmp_path: Path) -> None:
+    """The page with a listener that its policy allows: its own code breaks nothing, and a text that became an element would be told."""
+    fleet = samples.hostile_fleet()
+    texts = (*hostile.MARKUP, *hostile.TEMPLATES, *hostile.SHELLS)
+
+    def change(value: t.Any, number: int = 0) -> t.Any:
+        if isinstance(value, dict):
+            return {name: change(item, number + index) for index, (name, item) in enumerate(value.items())}
+        if isinstance(value, list):
+            return [change(item, number + index) for index, item in enumerate(value)]
+        return f"{value} {texts[number % len(texts)]}" if isinstance(value, str) and " " in value else value
+
+    page = html.render(change(fleet))
+    assert "}*{background:url(https://x.invalid/b)}" in escapes.unescape(page)
+    script = re.findall(r"<script>(.*?)</script>", VIOLATIONS)[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    listening = page.replace("script-src &#39;sha256-", f"script-src &#39;sha256-{digest}&#39; &#39;sha256-", 1)
+    assert listening != page
+    listening = listening.replace("<title>", f"{VIOLATIONS}<title>", 1)
+    text = dom(tmp_path, listening)
+    assert not ran(text)
+    assert "data-violations" not in text.split("<head>")[0]
+    heard = dom(tmp_path, listening.replace("<main>", f"<main>{PAYLOAD}", 1))
+    assert "data-violations" in heard.split("<head>")[0]

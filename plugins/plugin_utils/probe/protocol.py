@@ -27,6 +27,8 @@ MAX_VALUE_CHARS = 4096
 _CERTIFICATE_TAGS = frozenset(("cert", "ca_cert", "user_cert"))
 _SCRIPT_FOLDER = os.path.join(os.path.dirname(__file__), "script")
 
+_SURROGATES = re.compile(r"[\ud800-\udc7f\udd00-\udfff]")
+"""Those that stand for no byte (``surrogateescape``)."""
 _CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
@@ -122,7 +124,7 @@ def read_answer(text: str, nonce: str) -> Answer:
 
 def plain(value: str) -> str:
     """A value fit for evidence: valid text without control or direction characters, without what is shaped like a secret, clipped."""
-    text = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    text = _SURROGATES.sub("\ufffd", value).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     cut = len(text) > MAX_VALUE_CHARS * 2
     text = without_secrets(_CONTROLS.sub("?", text[: MAX_VALUE_CHARS * 2]))
     return (text[:-CUT_MARGIN] if cut else text)[:MAX_VALUE_CHARS].strip(" ")

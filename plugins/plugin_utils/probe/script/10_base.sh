@@ -119,7 +119,7 @@ scrub() {
     -e 's/A[KS]IA[A-Z0-9]\{16\}/[removed]/g' -e 's/gh[pousr]_[A-Za-z0-9]\{20,\}/[removed]/g' \
     -e 's/\([Bb][Ee][Aa][Rr][Ee][Rr]\|[Bb][Aa][Ss][Ii][Cc]\)\([^A-Za-z0-9]\{1,4\}\|%20\)[A-Za-z0-9._~+/=-]\{8,\}/\1 [removed]/g' \
     -e 's/\([Aa][Uu][Tt][Hh][Oo][Rr][Ii][Zz][Aa][Tt][Ii][Oo][Nn][^A-Za-z0-9=:]\{0,4\} *[=:]\{1,2\}[^A-Za-z0-9]\{0,6\}\)\(\(Digest\|Negotiate\|NTLM\|Token\|ApiKey\|AWS4-HMAC-SHA256\) [^"]*\|\(Basic\|Bearer\) [A-Za-z0-9._~+/=-]*\|[A-Za-z0-9._~+/=-]\{8,\}\)/\1[removed]/g' \
-    -e "s/\(--[A-Za-z0-9-]*\($SECRET_NAMES\)\) \{1,\}[^ -][^ ]*/\1 [removed]/g" \
+    -e "s/\(--[A-Za-z0-9_-]*\($SECRET_NAMES\)\) \{1,\}[^ -][^ ]*/\1 [removed]/g" \
     -e "s/\($SECRET_NAMES\)\([^A-Za-z0-9 =:,.]\{0,4\} *[=:]\{1,2\}>\{0,1\} *\)\($SECRET_VALUE\)/\1\4[removed]/g"
 }
 

@@ -159,7 +159,7 @@ process_section() {
   ARGUMENTS=$(tr '\0' '\n' <"$KCP_PROC/$KUBELET_PID/cmdline" 2>/dev/null)
   VARIABLES=$(tr '\0' '\n' 2>/dev/null <"$KCP_PROC/$KUBELET_PID/environ" | grep '^[A-Z0-9]*_DATA_DIR=')
   FLAGS=$(printf '%s\n' "$ARGUMENTS" | kubelet_arguments "$KUBELET_BINARY" | awk -v known="$KUBELET_FLAGS" "$FLAGS_AWK")
-  tell_environment "$(tr '\0' '\n' 2>/dev/null <"$KCP_PROC/$KUBELET_PID/environ" | awk -v names=0 "$ENVIRONMENT_AWK")"
+  tell_environment "$(tr '\0' '\n' 2>/dev/null <"$KCP_PROC/$KUBELET_PID/environ" | scrub | awk -v names=0 "$ENVIRONMENT_AWK")"
   case $exe in
     */kubelet) say version "$(bounded 5 "$exe" --version 2>/dev/null </dev/null | sed -n 1p)" ;;
   esac
@@ -232,7 +232,7 @@ unit_section() {
       [ -r "$file" ] && awk "$ENVIRONMENT_FILE_AWK" "$file"
     done
   )
-  tell_environment "$(printf '%s\n' "$variables" | awk "$ASSIGNMENTS_AWK" | awk -v names=1 "$ENVIRONMENT_AWK" | sort -u)"
+  tell_environment "$(printf '%s\n' "$variables" | awk "$ASSIGNMENTS_AWK" | scrub | awk -v names=1 "$ENVIRONMENT_AWK" | sort -u)"
   arguments=$({ printf '%s\n' "$variables"; printf '%s\n' "$shown" | grep '^ExecStart='; } | awk "$UNIT_ARGUMENTS_AWK")
   ARGUMENTS=$ARGUMENTS$NL$arguments
   VARIABLES=$VARIABLES$NL$(printf '%s\n' "$variables" | awk "$ASSIGNMENTS_AWK" | grep '^[A-Z0-9]*_DATA_DIR=')
