@@ -76,7 +76,8 @@ log_section() {
   if [ -z "$own" ] && has journalctl; then
     open log journal
     say since "$since"
-    trouble=$(bounded 5 journalctl -q --no-pager -o short-unix -u "$UNIT" -n 1 2>&1 >/dev/null </dev/null | head -n 2)
+    # Without -q, which keeps journalctl from saying that it shows a user its own lines only.
+    trouble=$(bounded 5 journalctl --no-pager -o short-unix -u "$UNIT" -n 1 2>&1 >/dev/null </dev/null | head -n 2)
     case $trouble in
       *ermission* | *'not seeing messages'*) missing log not_permitted 'the journal cannot be read by this user' ;;
       *) {

@@ -125,12 +125,20 @@ network_section() {
     return
   fi
   source=kubeconfig
+  hidden=
+  if [ -e "$KUBECONFIG_FILE" ] && [ ! -r "$KUBECONFIG_FILE" ]; then
+    hidden=yes
+  fi
   server=$(field server "$KUBE")
   if [ -z "$server" ] && [ -n "$BOOTSTRAP_KUBE" ]; then
     # Before a kubelet has a kubeconfig, it goes where the bootstrap kubeconfig says.
     source=bootstrap_kubeconfig
     KUBE=$BOOTSTRAP_KUBE KUBECONFIG_FILE=$BOOTSTRAP_FILE KUBECONFIG_CERTIFICATE=
     server=$(field server "$KUBE")
+  fi
+  if [ -z "$server" ] && [ -n "$hidden" ]; then
+    missing network not_permitted 'the kubeconfig, which names the server, may not be read by the user of the probe'
+    return
   fi
   if [ -z "$server" ]; then
     missing network not_found 'no kubeconfig names a server'

@@ -472,6 +472,15 @@ def test_log_that_may_not_be_read_or_hangs(node: Node, tools: list[str]) -> None
     ).items()
 
 
+def test_a_log_of_the_login_alone_is_not_the_kubelets(node: Node, tools: list[str]) -> None:
+    """A user with a journal of its own gets no error, and a hint that ``-q`` suppresses."""
+    hint = "Hint: You are currently not seeing messages from other users and the system."
+    node.tool("journalctl", f"case \" $* \" in *' -q '*) ;; *) echo '{hint}' >&2 ;; esac")
+    evidence = node.probe(tools)
+    assert evidence["log"] is None
+    assert [e["reason"] for e in evidence["not_seen"] if e["subject"] == "log"] == ["not_permitted"]
+
+
 def test_a_hung_command_is_ended(node: Node) -> None:
     now = int(time.time())
     line = f"{now}.1 w7 kubelet[1]: E1123 10:00:00.1 1 x.go:1] certificate request was not signed: timed out"
@@ -548,6 +557,7 @@ def test_without_root(node: Node) -> None:
             path.chmod(path.stat().st_mode | 0o11)
     node.pki.chmod(0o755)
     node.kubeconfig.chmod(0o600)
+    node.settings["KCP_API_PROBE"] = "yes"
     evidence = node.probe(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sh"])
     assert evidence["root"] is False
     current = _files(evidence)["kubelet-client-current.pem"]
@@ -555,4 +565,5 @@ def test_without_root(node: Node) -> None:
     assert evidence["pki"]["writable"] is None
     reasons = {entry["subject"]: entry["reason"] for entry in evidence["not_seen"]}
     assert reasons["kubeconfig.user"] == "not_permitted"
+    assert reasons["network"] == "not_permitted"
     assert reasons["pki.writable"] == "not_permitted"
