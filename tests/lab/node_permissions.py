@@ -52,7 +52,7 @@ class Login:
     def __enter__(self) -> Login:
         self.on(f"id {LOGIN} > /dev/null 2>&1 || useradd --create-home --shell /bin/sh {LOGIN}")
         folder = f"/home/{LOGIN}/.ssh"
-        self.on(f"mkdir -p {folder} && cp /root/.ssh/authorized_keys {folder} && chown -R {LOGIN}: {folder}")
+        self.on(f"mkdir -p {folder} && cp ~root/.ssh/authorized_keys {folder} && chown -R {LOGIN}: {folder}")
         return self
 
     def __exit__(self, *_error: object) -> None:
