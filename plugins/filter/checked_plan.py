@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: checked_plan
 short_description: Refuses a remediation plan that is not exactly what one may be
-version_added: 0.2.0
+version_added: 0.1.0
 author: The kubecare founders (@kubecare)
 description:
   - Takes a plan as untrusted input, from a file or another job's artifact, and returns it, made anew of what was checked.

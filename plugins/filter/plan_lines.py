@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: plan_lines
 short_description: Shows a remediation plan, or its results, as lines for people
-version_added: 0.2.0
+version_added: 0.1.0
 author: The kubecare founders (@kubecare)
 description:
   - A plan (a dictionary) becomes its steps and procedures in order; a list of results becomes a table.

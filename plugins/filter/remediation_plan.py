@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: remediation_plan
 short_description: Makes a plan that mends what a diagnosis found
-version_added: 0.2.0
+version_added: 0.1.0
 author: The kubecare founders (@kubecare)
 description:
   - Takes evidence and the diagnosis that was made of it, and returns ordered steps, each bound to what was seen, and procedures for what no task should do.

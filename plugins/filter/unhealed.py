@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: unhealed
 short_description: Says which nodes of a plan a later diagnosis does not find healed
-version_added: 0.2.0
+version_added: 0.1.0
 author: The kubecare founders (@kubecare)
 description:
   - A node is healed when it is healthy, or at risk of something else, and none of the findings that the plan's steps answer is left.

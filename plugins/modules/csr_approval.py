@@ -10,7 +10,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: csr_approval
 short_description: Approves certificate signing requests of kubelets that pass every check
-version_added: 0.2.0
+version_added: 0.1.0
 author: The kubecare founders (@kubecare)
 description:
   - Approves pending requests for the certificates of kubelets, each only when all checks of C(docs/csr-approval.md) pass. What could not be

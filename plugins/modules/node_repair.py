@@ -10,7 +10,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: node_repair
 short_description: Puts one thing about a node's kubelet certificates right
-version_added: 0.2.0
+version_added: 0.1.0
 author: The kubecare founders (@kubecare)
 description:
   - Does one act of a remediation plan on the node. It sends one POSIX-shell script on standard input, needs no Python there and installs nothing.
