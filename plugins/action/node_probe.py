@@ -6,19 +6,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import secrets
-import subprocess
 import time
 import typing as t
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._files import write_json
-from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._secrets import without_secrets
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._x509 import CRYPTOGRAPHY_IMPORT_ERROR
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._connection import (
+    end_process,
+    harmless,
+    received,
+)
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._deadline import NoAnswerInTimeError, deadline
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._run_folder import node_file
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.matching import identity
@@ -30,7 +32,6 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.evide
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.protocol import (
     MAX_ANSWER_CHARS,
     build_script,
-    plain,
     read_answer,
 )
 
@@ -103,21 +104,21 @@ class ActionModule(ActionBase):
                 reply = self._low_level_execute_command("/bin/sh", in_data=script)
         except NoAnswerInTimeError as error:
             seconds = options["timeout"] + GRACE_SECONDS
-            _end_process(error)
+            end_process(error)
             message = f"no answer within {seconds} seconds"
             return self._what_came(error, nonce, host, sent_at, options, "timeout", message)
         except AnsibleConnectionFailure as error:
-            message = self._harmless(error)
+            message = harmless(error, self._connection)
             return self._what_came(error, nonce, host, sent_at, options, _reason(message, "unreachable"), message)
         except AnsibleError as error:
-            message = self._harmless(error)
+            message = harmless(error, self._connection)
             return unreachable(host, time.time(), _reason(message, "error"), message)
         answered_at = time.time()
         said = str(reply.get("stdout") or "")
         answer = read_answer(said, nonce)
         if not answer.started:
-            complaint = without_secrets(str(reply.get("stderr") or "").strip()[-65536:])  # whole, before it is cut
-            words = self._harmless(complaint[-600:] or _not_the_probe(said))
+            complaint = harmless(str(reply.get("stderr") or ""), self._connection, end=True)
+            words = complaint or _not_the_probe(said)
             message = f"the probe did not run (status {reply.get('rc')}): {words}"
             reason = "too_large" if len(said) > MAX_ANSWER_CHARS else _reason_of_status(reply.get("rc"))
             return unreachable(host, answered_at, _reason(words, reason), message)
@@ -129,7 +130,7 @@ class ActionModule(ActionBase):
     ) -> Data:
         """The evidence of a host whose answer broke off: the part that came, else that it could not be reached."""
         now = time.time()
-        said = _received(error)
+        said = received(error)
         answer = read_answer(said[: MAX_ANSWER_CHARS * 2].decode("utf-8", "surrogateescape"), nonce)
         if not answer.sections:
             message += f"; {len(said)} bytes came, none of them the probe's" if said.strip() else ""
@@ -139,19 +140,6 @@ class ActionModule(ActionBase):
             if entry["message"] == CUT:
                 entry["message"] = f"{CUT}: {message}"
         return evidence
-
-    def _harmless(self, error: Exception | str) -> str:
-        """An error's text without the passwords of the connection, on one line."""
-        text = error if isinstance(error, str) else str(getattr(error, "message", "") or error)
-        for holder in (self._connection, getattr(self._connection, "become", None)):
-            for option in ("password", "become_pass", "private_key_passphrase"):
-                try:
-                    secret = holder.get_option(option) if holder is not None else None
-                except (AnsibleError, KeyError, AttributeError):
-                    continue
-                if secret:
-                    text = text.replace(str(secret), "[removed]")
-        return plain(" ".join(text.split()))[:400]
 
 
 def _settings(options: Data) -> dict[str, str | int]:
@@ -179,35 +167,6 @@ def _reason(message: str, otherwise: str) -> str:
     if re.search(r"sudo|become|a password is required|not in the sudoers|must be run from a terminal", text):
         return "not_permitted"
     return otherwise
-
-
-def _connection_locals(error: BaseException) -> t.Iterator[Data]:
-    """The variables of the connection plugin's functions that ``error`` went through: it hands on nothing of a broken answer."""
-    step = error.__traceback__
-    while step is not None:
-        if "/plugins/connection/" in step.tb_frame.f_code.co_filename.replace(os.sep, "/"):
-            yield step.tb_frame.f_locals
-        step = step.tb_next
-
-
-def _received(error: BaseException) -> bytes:
-    """What the node had said when the connection ended in ``error``; empty where the connection plugin does not keep it."""
-    longest = b""
-    for names in _connection_locals(error):
-        whole = names.get("return_tuple")
-        for found in (names.get("b_stdout"), whole[1] if isinstance(whole, tuple) and len(whole) == 3 else None):
-            if isinstance(found, bytes) and len(found) > len(longest):
-                longest = found
-    return longest
-
-
-def _end_process(error: BaseException) -> None:
-    """Ends the connection's own program, which would else wait for the node as long as the node pleases."""
-    for names in _connection_locals(error):
-        process = names.get("p")
-        if isinstance(process, subprocess.Popen) and process.poll() is None:
-            with contextlib.suppress(OSError):
-                process.kill()
 
 
 def _not_the_probe(said: str) -> str:
