@@ -8,9 +8,9 @@
 
 from __future__ import annotations
 
-import re
 import typing as t
 
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._patterns import DATED_FILE
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.protocol import Answer, Section, whole_number
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.values import (
     Data,
@@ -31,7 +31,6 @@ _CONFIG_KEYS = {
     "enableServer": "enable_server",
 }
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-_DATED = re.compile(r"kubelet-(client|server)-\d{4}(-\d\d){5}\.pem", re.ASCII)
 _FLOW = ("{", "[", "&", "*", "!", "|", ">")
 
 
@@ -104,7 +103,7 @@ def pki(answer: Answer, root: bool | None, missing: Missing) -> Data | None:
             subject: {
                 "files": section.number(f"dated.{kind}"),
                 "last_hour": section.number(f"dated.{kind}.hour"),
-                "oldest": [name for name in section.all(f"dated.{kind}.old") if _DATED.fullmatch(name)],
+                "oldest": [name for name in section.all(f"dated.{kind}.old") if DATED_FILE.fullmatch(name)],
             }
             for subject, kind in (("client", "client"), ("serving", "server"))
         },

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._patterns import MAX_REMOVED
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Data, dig
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation.case import (
     Act,
@@ -16,9 +17,6 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation
     Draft,
     command,
 )
-
-MAX_REMOVED = 2000
-"""Files that one step removes."""
 
 
 def _modes(case: Case) -> list[Draft]:

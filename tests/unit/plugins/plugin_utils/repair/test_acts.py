@@ -15,6 +15,7 @@ import typing as t
 
 import pytest
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.protocol import read_answer
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.repair import exchange
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.repair.exchange import (
     repair_diff,
     repair_result,
@@ -332,7 +333,9 @@ def test_a_certificate_that_the_kubeconfig_must_not_name(node: Node, common_name
     assert node.files() == before
 
 
-def test_hostile_names(tmp_path: pathlib.Path) -> None:
+def test_hostile_names(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names that no parameter may have: the script stays whole nevertheless."""
+    monkeypatch.setattr(exchange, "is_plain_path", lambda _path: True)
     root = tmp_path / 'a $(touch x)` \\;&"'
     root.mkdir()
     node = Node(root, SHELLS[0])
@@ -357,11 +360,17 @@ def test_a_link_out_of_its_folder_is_not_followed(node: Node) -> None:
         {"kubeconfig": "relative"},
         {"kubeconfig": "/a/../b"},
         {"kubelet_config": "/a\nb"},
+        {"kubelet_config": "/a b"},
+        {"ca_file": "/a$(id)"},
+        {"kubeconfig": "/" + "a" * 600},
         {"pki_path": "/a\0b"},
         {"unit": "a b"},
         {"unit": "--x"},
         {"node": "A;b"},
+        {"node": "a" * 254},
         {"server": "http://api"},
+        {"server": "https://api:6443/$(id)"},
+        {"server": "https://user@api:6443"},
         {"remove": ["../etc/passwd"]},
         {"remove": ["kubelet-client-current.pem"]},
         {"remove": "kubelet-client-2026-01-02-03-04-05.pem"},
