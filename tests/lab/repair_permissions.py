@@ -50,6 +50,8 @@ class Lab:
         with tempfile.TemporaryDirectory(prefix="kubecare-lab-") as folder:
             temporary = pathlib.Path(folder)
             command = [str(pathlib.Path(diagnose.playbook_command()).with_name("ansible")), "localhost", "-c", "local"]
+            # Not as ANSIBLE_INVENTORY: the part after its comma is this folder, whose programs Ansible runs as inventories.
+            command += ["--inventory", "localhost,"]
             command += ["-m", "kubecare.kubelet_certs.cluster_repair", "-a", json.dumps(options)]
             done = subprocess.run(
                 running.enter_network(running.require_init(self.state), command),
@@ -58,7 +60,6 @@ class Lab:
                     "ANSIBLE_COLLECTIONS_PATH": diagnose.collections_path(temporary),
                     "ANSIBLE_LOCAL_TEMP": str(temporary / "ansible"),
                     "ANSIBLE_NOCOLOR": "1",
-                    "ANSIBLE_INVENTORY": "localhost,",
                     "K8S_AUTH_IMPERSONATE_USER": IDENTITY,
                 },
                 capture_output=True,
