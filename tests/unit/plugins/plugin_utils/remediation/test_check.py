@@ -11,8 +11,8 @@ import json
 import typing as t
 
 import pytest
-from ansible.errors import AnsibleFilterError
-from ansible_collections.kubecare.kubelet_certs.plugins.filter.checked_plan import checked_plan
+from ansible.errors import AnsibleError
+from ansible_collections.kubecare.kubelet_certs.plugins.lookup.checked_plan import checked_plan
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation.acts import REGISTRY
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation.check import (
     BOUND_TO,
@@ -176,5 +176,5 @@ def test_what_is_wrong_is_refused_by_its_path(path: str, value: t.Any, named: st
 
 @pytest.mark.parametrize("data", [None, [], "", "{", "null", "[" * 100000, 7, {}, {"steps": []}])
 def test_what_is_no_plan_is_refused_without_a_traceback(data: t.Any) -> None:
-    with pytest.raises(AnsibleFilterError, match="checked_plan: the plan"):
+    with pytest.raises(AnsibleError, match="checked_plan: the plan"):
         checked_plan(data, HOSTS)
