@@ -184,7 +184,7 @@ before:
   description: The state before the act.
   returned: always
   type: dict
-  sample: {active: active, certificate_sha256: null, not_after: null}
+  sample: {active: active, certificate_sha256: null, not_after: null, files: {}}
   contains:
     active:
       description: What systemd says of the unit.
@@ -198,9 +198,13 @@ before:
       description: When that certificate ends.
       returned: always
       type: str
+    files:
+      description: In RV(after), the files of O(bound_to.files) as that option has them. So the next act can be bound to what this one has made.
+      returned: always
+      type: dict
 after:
   description: The state after the act, in the form of RV(before).
   returned: always
   type: dict
-  sample: {active: active, certificate_sha256: null, not_after: null}
+  sample: {active: active, certificate_sha256: null, not_after: null, files: {}}
 """

@@ -181,7 +181,7 @@ class _Planner:
             "title": act.title,
             "commands": [_plain(text) for text in draft.commands],
             "changes": [_plain(text) for text in draft.changes],
-            "needs": list(act.needs),
+            "needs": [*act.needs, *map(_plain, draft.needs)],
             "parameters": draft.parameters,
             "bound_to": draft.bound_to,
             "verified_by": draft.verified_by,

@@ -48,15 +48,17 @@ def _link(case: Case) -> list[Draft]:
     if not usable and good is None:
         raise CannotAct(f"{pki} holds no certificate of this node that is valid now, which a link could point to")
     target = str((good or current).get("path"))
+    link = f"{pki}/kubelet-client-current.pem"
     return [
         Draft(
             key=case.name,
             node=case.name,
             parameters=case.places(),
-            bound_to=case.bound(),
-            commands=(command("ln", "-sfn", target, f"{pki}/kubelet-client-current.pem"),),
+            bound_to=case.bound(link),
+            needs=case.not_bound(link),
+            commands=(command("ln", "-sfn", target, link),),
             changes=(
-                f"{pki}/kubelet-client-current.pem is a link to the newest file that is valid and whose key matches; what stands in the way "
+                f"{link} is a link to the newest file that is valid and whose key matches; what stands in the way "
                 "is moved to a dated name, and nothing is deleted",
             ),
             verified_by="the link points to a certificate of this node that is valid now",

@@ -114,8 +114,8 @@ def repair_result(answer: Answer, act: str, check: bool) -> Data:
     status = outcome.one("status") if outcome else None
     result: Data = {
         "act": act,
-        "before": _certificate(answer.first("before")),
-        "after": _certificate(answer.first("after")),
+        "before": _state(answer.first("before")),
+        "after": _state(answer.first("after")),
     }
     if outcome is None or status not in STATUSES or not answer.finished:
         message = "the node's answer broke off; what was changed there is not known"
@@ -145,9 +145,12 @@ def repair_diff(answer: Answer) -> list[Data]:
     return list(files.values())
 
 
-def _certificate(section: Section | None) -> Data:
-    """The node's state: ``active`` (systemd's word for the unit) and the client certificate on disk, null where it is not known."""
+def _state(section: Section | None) -> Data:
+    """The node's state: ``active`` (systemd's word for the unit), the client certificate on disk, null where it is not known, and
+    ``files``, those that the act is bound to, as ``bound_to`` has them."""
     state: Data = {"active": section.one("active") if section else None, "certificate_sha256": None, "not_after": None}
+    files = [line.partition(" ") for line in (section.all("file") if section else ())]
+    state["files"] = {path: None if digest == "none" else digest for digest, _space, path in files if digest != "other"}
     der = section.one("cert") if section else None
     if section and der:
         pem = b"-----BEGIN CERTIFICATE-----\n" + der.encode("ascii", "replace") + b"\n-----END CERTIFICATE-----\n"

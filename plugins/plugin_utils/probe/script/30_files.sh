@@ -30,6 +30,21 @@ status_of() { # PATH: mode, owner … of what the path leads to; the time of the
   say modified "$(bounded 5 stat -c %Y "$1" 2>/dev/null </dev/null)"
 }
 
+sha256() { # of stdin, in hex; nothing where there is no tool
+  if has sha256sum; then
+    bounded 5 sha256sum 2>/dev/null | cut -c 1-64
+  elif has openssl; then
+    bounded 5 openssl dgst -sha256 2>/dev/null | sed 's/.*[ =]//'
+  fi
+}
+
+# say_digest TAG FILE: of its content, to which a repair can be bound.
+say_digest() {
+  digest=
+  [ -f "$2" ] && [ -r "$2" ] && digest=$(sha256 <"$2")
+  say "$1" "$digest"
+}
+
 # same_key CERTIFICATE_FILE KEY_FILE: yes, no, unreadable (openssl finds no key in it) or nothing (cannot be told). Only public keys are looked at.
 same_key() {
   has openssl || return 0
@@ -134,6 +149,7 @@ pki_section() {
     [ -e "$file" ] || [ -L "$file" ] || continue
     number=$((number + 1))
     [ "$number" -le 16 ] && file_section file "$file"
+    case $file in */kubelet-client-current.pem) say_digest sha256 "$file" ;; esac
   done
   printf '%s\n%s\n' "$KUBECONFIG_CERTIFICATE|$KUBECONFIG_KEY" "$TLS_CERTIFICATE|$TLS_KEY" | while IFS='|' read -r file key; do
     case $file in

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pathlib
@@ -54,6 +55,11 @@ def test_healthy_node_in_every_shell(node: Node, shell: list[str]) -> None:
     assert current["certificates"][0]["common_name"] == "system:node:worker-7"
     assert evidence["client_ca_file"]["certificates"][0]["is_ca"] is True
     assert evidence["bootstrap_kubeconfig"] is None
+    digests = {
+        entry["path"]: entry["sha256"] for entry in (kubeconfig, *config["layers"], evidence["client_ca_file"], current)
+    }
+    assert digests == {path: hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest() for path in digests}
+    assert [name for name, entry in _files(evidence).items() if "sha256" in entry] == ["kubelet-client-current.pem"]
     assert evidence["control_plane"] is None
     assert evidence["pki"]["history"] == {
         "client": {"files": 1, "last_hour": 1, "oldest": []},

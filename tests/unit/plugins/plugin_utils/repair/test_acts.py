@@ -254,8 +254,15 @@ def test_moved(node: Node, act: str) -> None:
 def test_bound_and_unmoved(node: Node, act: str) -> None:
     parameters = CASES[act](node)
     seen = node.repair(act, check=True, **parameters)["before"]["certificate_sha256"]
-    bound = {"certificate_sha256": seen, "files": {str(node.config): sha(node.config), str(node.root / "absent"): None}}
-    assert node.repair(act, bound, **parameters)["status"] == "done"
+    absent = str(node.root / "absent")
+    paths = [path for path in (node.config, node.kubeconfig, node.ca, node.current) if path.exists()]
+    bound = {"certificate_sha256": seen, "files": {**{str(path): sha(path) for path in paths}, absent: None}}
+    result = node.repair(act, bound, **parameters)
+    assert result["status"] == "done"
+    assert result["after"]["files"] == {**{str(path): sha(path) for path in paths}, absent: None}
+    changed = {"enable_rotation": node.config, "use_rotating_kubeconfig": node.kubeconfig, "refresh_ca": node.ca}
+    if act in changed:
+        assert result["after"]["files"][str(changed[act])] != bound["files"][str(changed[act])]
 
 
 @acts
