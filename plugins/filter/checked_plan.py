@@ -24,6 +24,9 @@ options:
     type: list
     elements: str
     required: true
+  evidence:
+    description: What was collected now. A plan that takes a control plane of it for a worker is refused, as it would be one of a batch.
+    type: dict
 """
 
 EXAMPLES = r"""
@@ -44,18 +47,23 @@ from collections.abc import Mapping
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation.check import PlanError, check_plan
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation.plan import control_planes_of
 
 NAME = "kubecare.kubelet_certs.checked_plan"
 MAX_TEXT = 32 * 1024 * 1024
 
 
-def checked_plan(plan: t.Any, hosts: t.Sequence[str]) -> dict[str, t.Any]:
+def checked_plan(
+    plan: t.Any, hosts: t.Sequence[str], evidence: t.Mapping[str, t.Any] | None = None
+) -> dict[str, t.Any]:
     """See DOCUMENTATION. Raises AnsibleFilterError naming the path that is wrong."""
     try:
         text = plan if isinstance(plan, str) else json.dumps(plan) if isinstance(plan, Mapping) else "null"
         if len(text) > MAX_TEXT:
             raise AnsibleFilterError(f"{NAME}: the plan is larger than 32 MiB")
-        return check_plan(json.loads(text), frozenset(str(host) for host in hosts))
+        return check_plan(
+            json.loads(text), frozenset(str(host) for host in hosts), control_planes_of(dict(evidence or {}))
+        )
     except PlanError as error:
         raise AnsibleFilterError(f"{NAME}: the plan is refused: {error}") from error
     except (ValueError, TypeError, RecursionError) as error:
