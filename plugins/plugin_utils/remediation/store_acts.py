@@ -50,6 +50,9 @@ def _link(case: Case) -> list[Draft]:
     if not usable and good is None:
         raise CannotAct(f"{pki} holds no certificate of this node that is valid now, which a link could point to")
     target = str((good or current).get("path"))
+    leads_there = good is None or _name(current.get("target")) == _name(target)
+    if usable and current.get("type") == "link" and leads_there and f"{pki}/kubelet-client-updated.pem" not in by_path:
+        raise CannotAct("the link of the client certificate is in order, and this act touches no other")
     return [
         Draft(
             key=case.name,
@@ -68,7 +71,7 @@ def _link(case: Case) -> list[Draft]:
 
 def _space(case: Case) -> list[Draft]:
     pki = str(case.needed("the certificate directory", "pki", "path"))
-    pointed = {str(entry.get(key)).rsplit("/", 1)[-1] for entry in case.files() for key in ("path", "target")}
+    pointed = {_name(entry.get(key)) for entry in case.files() for key in ("path", "target")}
     old = [
         str(name)
         for subject in ("client", "serving")
@@ -90,6 +93,10 @@ def _space(case: Case) -> list[Draft]:
             verified_by="there is room for a new certificate",
         )
     ]
+
+
+def _name(path: object) -> str:
+    return str(path).rsplit("/", 1)[-1]
 
 
 _ROOT = ("root on the node",)
