@@ -276,7 +276,7 @@ PARAMETERS: dict[str, dict[str, Checker]] = {
     "refresh_ca": {**_PLACES, "unit": _unit, "ca_pem": _certificates, "ca_file?": _file},
     "repair_modes": _PLACES,
     "repair_link": _PLACES,
-    "free_space": {**_PLACES, "remove": _set(_dated, 2000)},
+    "free_space": {**_PLACES, "remove": _set(_dated, 5000)},
     "rebootstrap": {
         **_PLACES,
         "unit": _unit,

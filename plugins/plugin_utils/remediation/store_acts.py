@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Data, dig
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Data
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation.case import (
     Act,
     CannotAct,
@@ -17,8 +17,13 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation
     command,
 )
 
-MAX_REMOVED = 2000
+MAX_REMOVED = 5000
 """Files that one step removes."""
+
+MANY = 1000
+"""Files of a kind that the rule ``certificate-files-accumulate`` finds too many."""
+
+_KINDS = {"kubelet-client-": "client", "kubelet-server-": "serving"}
 
 
 def _modes(case: Case) -> list[Draft]:
@@ -72,14 +77,14 @@ def _link(case: Case) -> list[Draft]:
 def _space(case: Case) -> list[Draft]:
     pki = str(case.needed("the certificate directory", "pki", "path"))
     pointed = {_name(entry.get(key)) for entry in case.files() for key in ("path", "target")}
-    old = [
-        str(name)
-        for subject in ("client", "serving")
-        for name in dig(case.probe, "pki", "history", subject, "oldest") or ()
-        if name not in pointed
-    ][:MAX_REMOVED]
+    history = {kind: case.probed("pki", "history", subject) or {} for kind, subject in _KINDS.items()}
+    old = [str(name) for kind in history.values() for name in kind.get("oldest") or () if name not in pointed]
+    old = old[:MAX_REMOVED]
     if not old:
         raise CannotAct("there are no old certificate files to remove, so something else fills the file system")
+    left = [(seen.get("files") or 0) - sum(name.startswith(kind) for name in old) for kind, seen in history.items()]
+    if case.rule == "certificate-files-accumulate" and max(left) > MANY:
+        raise CannotAct(f"there are more old certificate files than the {MAX_REMOVED} that one step removes")
     return [
         Draft(
             key=case.name,

@@ -47,7 +47,7 @@ LIMIT_BEYOND_TIMEOUT = 90
 
 _MAX_CA_CHARS = 65_536
 _MAX_FILES = 64
-_MAX_REMOVE = 2000
+_MAX_REMOVE = 5000
 _PATH = re.compile(r"/[^\x00-\x1f\x7f]{1,1023}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SERVER = re.compile(r"https://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?")

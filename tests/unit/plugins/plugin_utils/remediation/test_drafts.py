@@ -58,3 +58,35 @@ def test_the_link_of_the_client_certificate_is_left_alone_where_it_is_in_order(t
 def test_no_link_without_a_valid_certificate() -> None:
     with pytest.raises(CannotAct, match="holds no certificate"):
         drafts("repair_link", "certificate-link-dangling", file(CURRENT, OLD, certificates=[]), file(OLD, end=NOW))
+
+
+def history(client: int, serving: int = 0) -> Data:
+    """What the probe says of so many dated files: the names of 5000 at most, without the newest three."""
+
+    def kind(name: str, number: int) -> Data:
+        names = [
+            f"kubelet-{name}-2025-01-{n // 3600 + 1:02}-00-{n // 60 % 60:02}-{n % 60:02}.pem" for n in range(number)
+        ]
+        return {"files": number, "last_hour": 0, "oldest": names[:-3][:5000]}
+
+    return {"history": {"client": kind("client", client), "serving": kind("server", serving)}}
+
+
+def test_old_files_are_removed_but_not_one_that_is_pointed_to() -> None:
+    first = "kubelet-client-2025-01-01-00-00-00.pem"
+    (draft,) = drafts("free_space", "certificate-files-accumulate", file(CURRENT, first), pki=history(1500, 5))
+    assert len(draft.parameters["remove"]) == 1500 - 3 - 1 + 2
+    assert first not in draft.parameters["remove"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "client", "serving", "reason"),
+    [
+        ("pki-file-system-full", 3, 2, "something else fills"),
+        ("certificate-files-accumulate", 7000, 0, "more old certificate files"),
+        ("certificate-files-accumulate", 4000, 4000, "more old certificate files"),
+    ],
+)
+def test_files_that_would_not_help(rule: str, client: int, serving: int, reason: str) -> None:
+    with pytest.raises(CannotAct, match=reason):
+        drafts("free_space", rule, file(CURRENT, OLD), pki=history(client, serving))
