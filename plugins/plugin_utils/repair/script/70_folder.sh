@@ -32,6 +32,14 @@ immutable() { # PATH
   return 1
 }
 
+writable() { # a file can be made in the folder
+  new=$KCR_PKI/.kubecare-try-$KCP_NONCE
+  (
+    set -C
+    : >"$new"
+  ) && bounded 10 rm -f "$new" </dev/null
+}
+
 act_repair_modes() {
   the_folder
   FIXES='' FLAGS=''
@@ -79,6 +87,7 @@ act_repair_modes() {
   done
   IFS=$saved
   set +f
+  checking || writable || fail "nothing can be written in $KCR_PKI even so"
   finish "done" "owner and modes are as the kubelet makes them"
 }
 

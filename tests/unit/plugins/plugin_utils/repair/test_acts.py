@@ -421,6 +421,17 @@ def test_free_space_keeps_the_two_newest_and_the_one_in_use(node: Node) -> None:
     assert node.repair("free_space", remove=old[1:3])["status"] == "nothing_to_do"
 
 
+def test_repair_modes_fails_where_nothing_can_be_written_even_so(node: Node) -> None:
+    """As on a file system of another machine, whose root is nobody."""
+    _spoil_modes(node)
+    (node.pki / f".kubecare-try-{NONCE}").mkdir()
+    before = node.files()
+    result = node.repair("repair_modes")
+    assert (result["status"], result["changed"]) == ("rolled_back", False), result
+    assert "even so" in result["message"]
+    assert node.files() == before
+
+
 def test_free_space_fails_where_something_else_takes_the_room(node: Node) -> None:
     for day in range(1, 4):
         node.client(f"kubelet-client-2026-03-0{day}-03-04-05.pem", f"system:node:{NODE}")
