@@ -27,6 +27,9 @@ options:
     type: list
     elements: str
     required: true
+  evidence:
+    description: What was collected now. A plan that takes a control plane of it for a worker is refused, as it would be one of a batch.
+    type: dict
 """
 
 EXAMPLES = r"""
@@ -54,19 +57,21 @@ from collections.abc import Mapping
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation.check import PlanError, check_plan
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation.plan import control_planes_of
 
 NAME = "kubecare.kubelet_certs.checked_plan"
 VARIABLE = "kubelet_certs_plan"
 MAX_TEXT = 32 * 1024 * 1024
 
 
-def checked_plan(plan: t.Any, hosts: t.Iterable[str]) -> dict[str, t.Any]:
+def checked_plan(plan: t.Any, hosts: t.Iterable[str], evidence: Mapping[str, t.Any] | None = None) -> dict[str, t.Any]:
     """The plan, which is a mapping or JSON text. Raises AnsibleError naming the path that is wrong."""
     try:
         text = plan if isinstance(plan, str) else json.dumps(plan) if isinstance(plan, Mapping) else "null"
         if len(text) > MAX_TEXT:
             raise AnsibleError(f"{NAME}: the plan is larger than 32 MiB")
-        return check_plan(json.loads(text), frozenset(str(host) for host in hosts))
+        control_planes = control_planes_of(dict(evidence or {}))
+        return check_plan(json.loads(text), frozenset(str(host) for host in hosts), control_planes)
     except PlanError as error:
         raise AnsibleError(f"{NAME}: the plan is refused: {error}") from None
     except (ValueError, TypeError, RecursionError):
@@ -78,12 +83,13 @@ class LookupModule(LookupBase):
 
     def run(self, terms: list[str], variables: t.Any = None, **kwargs: t.Any) -> list[dict[str, t.Any]]:
         self.set_options(direct=kwargs)
-        hosts, path = self.get_option("hosts"), self.get_option("file")
+        path = self.get_option("file")
+        known = {name: self.get_option(name) for name in ("hosts", "evidence")}
         if terms:
             raise AnsibleError(f"{NAME}: takes no terms")
         if VARIABLE in (variables or {}):
-            return [checked_plan(variables[VARIABLE], hosts)]
-        return [checked_plan(_text_of(os.path.expanduser(path)), hosts)] if path else []
+            return [checked_plan(variables[VARIABLE], **known)]
+        return [checked_plan(_text_of(os.path.expanduser(path)), **known)] if path else []
 
 
 def _text_of(path: str) -> str:

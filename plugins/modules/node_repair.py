@@ -31,6 +31,7 @@ options:
       - V(repair_link) points C(kubelet-client-current.pem) to the newest file that holds a valid certificate and its key, and moves a left-over
         C(kubelet-client-updated.pem) aside.
       - V(free_space) removes old certificate files, never the two newest of a kind nor one in use. There is no backup of them.
+        It fails where there is no room for a new certificate afterwards.
       - V(restart_kubelet) restarts the unit and waits until it stays active.
     type: str
     required: true

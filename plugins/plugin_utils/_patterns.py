@@ -32,7 +32,7 @@ MAX_NODE_CHARS: t.Final = 253
 MAX_UNIT_CHARS: t.Final = 100
 MAX_SERVER_CHARS: t.Final = 512
 MAX_PEM_CHARS: t.Final = 65_536
-MAX_REMOVED: t.Final = 2000
+MAX_REMOVED: t.Final = 5000
 """Files that one act removes."""
 MAX_FILES: t.Final = 20
 """Files that one act is bound to."""

@@ -50,6 +50,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Mend faults of the lab by the playbook remediate.")
     parser.add_argument("--fault", action="append", metavar="NAME", help="only this fault (repeatable)")
     parser.add_argument("--single", action="store_true", help="one run for each fault")
+    parser.add_argument(
+        "--node", metavar="NAME", help="one run for each fault, on this machine; cp1 is a control plane"
+    )
     parser.add_argument("--list", action="store_true", help="list the faults and the acts that mend them, and end")
     parser.add_argument("--keep", type=pathlib.Path, metavar="FOLDER", help="keep each run's folder and output here")
     options = parser.parse_args()
@@ -64,7 +67,10 @@ def main() -> int:
         )
         return 2
     known = cases.load_all()
-    batches = cases.plan([known[name] for name in options.fault or acts], options.single)
+    chosen = [known[name] for name in options.fault or acts]
+    batches = (
+        [Batch(((case, options.node),)) for case in chosen] if options.node else cases.plan(chosen, options.single)
+    )
     results: list[Json] = []
     with lifecycle.lab() as state:
         version = init.Plan.load(state).kubernetes

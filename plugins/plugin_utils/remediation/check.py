@@ -60,12 +60,15 @@ class PlanError(ValueError):
     """The plan is refused; the message names the path in it and what is wrong."""
 
 
-def check_plan(data: Value, hosts: t.Collection[str] | None = None) -> dict[str, Value]:
+def check_plan(
+    data: Value, hosts: t.Collection[str] | None = None, control_planes: t.Collection[str] = ()
+) -> dict[str, Value]:
     """The plan, made anew of what was checked.
 
     Args:
         data: what claims to be a plan.
         hosts: the inventory's hosts; a step of another is refused. None: not compared.
+        control_planes: nodes and hosts that are seen to be control planes; a plan that takes one for a worker is refused.
 
     Raises:
         PlanError: it is none.
@@ -81,6 +84,8 @@ def check_plan(data: Value, hosts: t.Collection[str] | None = None) -> dict[str,
     for index, node in enumerate(plan["nodes"]):
         if hosts is not None and node["host"] is not None and node["host"] not in hosts:
             raise PlanError(f"nodes[{index}].host: is not in the inventory")
+        if not node["control_plane"] and {node["name"], node["host"]} & set(control_planes):
+            raise PlanError(f"nodes[{index}].control_plane: this node is a control plane")
     return plan
 
 

@@ -127,7 +127,7 @@ pki_section() {
     number=0 last='' before='' third=''
     for file in "$PKI/kubelet-$kind-"[0-9]*.pem; do
       [ -e "$file" ] || [ -L "$file" ] || continue
-      [ -n "$third" ] && [ "$number" -le 1502 ] && say "dated.$kind.old" "${third##*/}"
+      [ -n "$third" ] && [ "$number" -le 5002 ] && say "dated.$kind.old" "${third##*/}"
       number=$((number + 1)) third=$before before=$last last=$file
     done
     say "dated.$kind" "$number"

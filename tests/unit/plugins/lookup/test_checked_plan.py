@@ -10,6 +10,7 @@ import copy
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import typing as t
@@ -33,7 +34,8 @@ def run(folder: pathlib.Path, extra: t.Any) -> subprocess.CompletedProcess[str]:
     """The role, as it plans for a run folder, with extra variables as a file of JSON."""
     import ansible_collections.kubecare.kubelet_certs as collection
 
-    (folder / "run").mkdir()
+    checkout = pathlib.Path(next(iter(collection.__path__)))
+    shutil.copytree(checkout / "playbooks/files/example-evidence", folder / "run")
     (folder / "extra.json").write_text(json.dumps({"kubelet_certs_run_dir": str(folder / "run"), **extra}))
     play = {
         "hosts": "localhost",
@@ -46,7 +48,7 @@ def run(folder: pathlib.Path, extra: t.Any) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
     environment |= {
         "HOME": str(folder),
-        "ANSIBLE_COLLECTIONS_PATH": str(pathlib.Path(next(iter(collection.__path__))).parents[2]),
+        "ANSIBLE_COLLECTIONS_PATH": str(checkout.parents[2]),
         "ANSIBLE_SHOW_CUSTOM_STATS": "True",
     }
     return subprocess.run(

@@ -35,8 +35,10 @@ LINK = "/var/lib/kubelet/pki/kubelet-client-current.pem"
 
 
 def older() -> Data:
-    """Evidence of a healthy cluster without a digest of any file."""
+    """Evidence of a healthy cluster, but for a link that a rotation left in the way, without a digest of any file."""
     made = changed({})
+    left = {"path": LINK.replace("current", "updated"), "type": "link", "target": LINK, "exists": True}
+    made["nodes"][NODE]["pki"]["files"].append(left)
     made["cluster"]["control_plane_info"]["cluster_ca"]["pem"] = CA
     made["nodes"][NODE]["client_ca_file"] = {"path": CA_FILE, "exists": True}
     return made

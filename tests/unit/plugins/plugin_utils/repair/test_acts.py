@@ -437,6 +437,27 @@ def test_free_space_keeps_the_two_newest_and_the_one_in_use(node: Node) -> None:
     assert node.repair("free_space", remove=old[1:3])["status"] == "nothing_to_do"
 
 
+def test_repair_modes_fails_where_nothing_can_be_written_even_so(node: Node) -> None:
+    """As on a file system of another machine, whose root is nobody."""
+    _spoil_modes(node)
+    (node.pki / f".kubecare-try-{NONCE}").mkdir()
+    before = node.files()
+    result = node.repair("repair_modes")
+    assert (result["status"], result["changed"]) == ("rolled_back", False), result
+    assert "even so" in result["message"]
+    assert node.files() == before
+
+
+def test_free_space_fails_where_something_else_takes_the_room(node: Node) -> None:
+    for day in range(1, 4):
+        node.client(f"kubelet-client-2026-03-0{day}-03-04-05.pem", f"system:node:{NODE}")
+    node.tool("head", 'case "$*" in "-c 16384 /dev/zero") exit 1 ;; esac\nexec /usr/bin/head "$@"')
+    result = node.repair("free_space", remove=["kubelet-client-2026-03-01-03-04-05.pem"])
+    assert (result["status"], result["changed"]) == ("failed", True)
+    assert "something else fills" in result["message"]
+    assert not list(node.pki.glob(".kubecare-room*"))
+
+
 def test_the_bootstrap_kubeconfig_is_there_for_the_kubelet_alone(node: Node) -> None:
     _expire(node)
     old = node.repair("rebootstrap", check=True)["before"]
