@@ -20,7 +20,7 @@ import re
 import typing as t
 from pathlib import Path
 
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report import _text
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report import _text, _unseen
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._model import (
     STAGES,
     STATES,
@@ -141,7 +141,7 @@ def _nodes(model: Record) -> list[Record]:
             and sections < MAX_SECTIONS
             and per_cause.get(cause, 0) < PER_CAUSE
         )
-        item = {**node, "anchor": anchor, "told": told}
+        item = {**node, "anchor": anchor, "told": told, "unseen": _unseen.sentence(node), "advice": _unseen.ADVICE}
         if told:
             sections += 1
             per_cause[cause] = per_cause.get(cause, 0) + 1
@@ -214,6 +214,8 @@ def _not_seen(model: Record) -> list[Record]:
     for source in (model["cluster"]["not_seen"], *(node["missing"] for node in model["nodes"])):
         for item in source:
             messages.setdefault((item["subject"], item["reason"]), item["message"])
+    denied = dict.fromkeys(what for node in model["nodes"] for what in _unseen.denied(node))
+    messages[_unseen.FOR_ROOT_ALONE, "not_permitted"] = f"{_unseen.ADVICE} Not seen: {', '.join(denied)}"
     return [
         {"subject": key[0], "reason": key[1], "where": where, "message": messages[key]}
         for key, where in not_seen_groups(model)
