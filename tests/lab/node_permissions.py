@@ -54,15 +54,12 @@ HIDDEN_OF_CONTROL_PLANE = {
 
 
 class Login(t.NamedTuple):
-    """A login on the machines: its groups, its line of sudoers (None: none), and whether it is to become root."""
+    """A login: its groups, its line of sudoers (None: none), whether it is to become root, and the one machine that it is tried on."""
 
     groups: str = ""
     sudoers: str | None = None
     become: bool = True
-    everywhere: bool = False
-
-    def machines(self, names: list[str]) -> list[str]:
-        return names if self.everywhere else ["node2"]
+    machine: str | None = None
 
 
 def documented() -> str:
@@ -73,16 +70,22 @@ def documented() -> str:
 
 
 LOGINS = {
-    "kubelet-certs": Login(sudoers=documented(), everywhere=True),
-    "lab-plain": Login(become=False, everywhere=True),
-    "lab-journal": Login(groups="systemd-journal", become=False, everywhere=True),
-    "lab-adm": Login(groups="adm", become=False),
-    "lab-refused": Login(),
-    "lab-password": Login(sudoers="lab-password ALL=(root) /bin/sh"),
+    "kubelet-certs": Login(sudoers=documented()),
+    "lab-plain": Login(become=False),
+    "lab-journal": Login(groups="systemd-journal", become=False),
+    "lab-refused": Login(machine="node1"),
+    "lab-password": Login(sudoers="lab-password ALL=(root) /bin/sh", machine="node2"),
+    "lab-adm": Login(groups="adm", become=False, machine="node3"),
 }
 
+VIEWS = {
+    **{name: (name,) for name in ("root", "kubelet-certs", "lab-plain", "lab-journal")},
+    "the others": ("lab-refused", "lab-password", "lab-adm"),
+}
+"""Whose evidence is judged together: no machine is in one of them twice."""
+
 REPAIR = """
-- hosts: node1-lab-plain:node1-lab-refused
+- hosts: node1_lab-plain:node1_lab-refused
   gather_facts: false
   tasks:
     - &repair
@@ -96,8 +99,8 @@ REPAIR = """
     - ansible.builtin.assert:
         that:
           - done is failed
-          - "done.msg is search(expected)"
-- hosts: node1-kubelet-certs
+          - done.msg is search('only root can repair this|sudo')
+- hosts: node1_kubelet-certs
   gather_facts: false
   tasks:
     - *repair
@@ -118,8 +121,15 @@ class Machines:
         lines = ["set -e"]
         for name, login in LOGINS.items():
             home = f"/home/{name}/.ssh"
-            lines += [f"useradd --create-home --shell /bin/sh {name}", f"mkdir {home}", f"cp ~root/.ssh/authorized_keys {home}"]
-            lines += [f"chown -R {name}: {home}", *([f"usermod --append --groups {login.groups} {name}"] if login.groups else [])]
+            lines += [
+                f"useradd --create-home --shell /bin/sh {name}",
+                f"mkdir {home}",
+                f"cp ~root/.ssh/authorized_keys {home}",
+            ]
+            lines += [
+                f"chown -R {name}: {home}",
+                *([f"usermod --append --groups {login.groups} {name}"] if login.groups else []),
+            ]
         entries = "\n".join(login.sudoers for login in LOGINS.values() if login.sudoers)
         lines += [f"printf '%s\\n' {shlex.quote(entries)} > {SUDOERS}", f"chmod 440 {SUDOERS}", "visudo -c > /dev/null"]
         self._on_each("\n".join(lines))
@@ -134,30 +144,20 @@ class Machines:
             running.on(self.state, machine, "sh", "-c", script, check=check)
 
     def inventory(self, folder: pathlib.Path) -> str:
-        """The path of an inventory whose group ``asked`` has every machine as root and by each login: ``node2-lab-adm``."""
-        hosts = {f"{name}-root": {"ansible_host": address} for name, address in self.addresses.items()}
+        """The path of an inventory whose group ``asked`` has every machine as root and by each login: ``node2_lab-plain``."""
+        hosts: dict[str, Json] = {f"{name}_root": {"ansible_host": address} for name, address in self.addresses.items()}
         for login, options in LOGINS.items():
-            for name in options.machines(list(self.addresses)):
-                hosts[f"{name}-{login}"] = {
-                    "ansible_host": self.addresses[name],
-                    "ansible_user": login,
-                    "kubelet_certs_become": options.become,
-                }
-        for login, expected in (("lab-plain", "only root can repair this"), ("lab-refused", "sudo: ")):
-            hosts[f"node1-{login}"] = {
-                "ansible_host": self.addresses["node1"],
-                "ansible_user": login,
-                "kubelet_certs_become": LOGINS[login].become,
-                "expected": expected,
-            }
+            for name in [options.machine] if options.machine else self.addresses:
+                own = {"ansible_user": login, "kubelet_certs_become": options.become}
+                hosts[f"{name}_{login}"] = {"ansible_host": self.addresses[name], **own}
         path = folder / "logins.yml"
-        settings_of_all = yaml.safe_load((self.state / "inventory.yml").read_text())["all"]["vars"]
-        path.write_text(yaml.safe_dump({"asked": {"hosts": hosts, "vars": settings_of_all}}))
+        connection = yaml.safe_load((self.state / "inventory.yml").read_text())["all"]["vars"]
+        path.write_text(yaml.safe_dump({"asked": {"hosts": hosts, "vars": connection}}))
         return str(path)
 
 
 class Seen(t.NamedTuple):
-    """What was seen by one login: host → evidence, node → diagnosis, and what the report printed."""
+    """What was seen in one of VIEWS: machine → evidence, node → diagnosis, and what the report printed."""
 
     evidence: dict[str, Json]
     nodes: dict[str, Json]
@@ -176,7 +176,9 @@ class Seen(t.NamedTuple):
         """All that is concluded of a node, without when."""
         node = self.nodes[machine]
         kept = {key: node[key] for key in ("verdict", "summary", "first_broken_stage", "missing", "skipped")}
-        findings = [{key: f[key] for key in ("rule", "severity", "role", "explained_by", "fix")} for f in node["findings"]]
+        findings = [
+            {key: f[key] for key in ("rule", "severity", "role", "explained_by", "fix")} for f in node["findings"]
+        ]
         return {**kept, "findings": findings, "stages": [(stage["stage"], stage["state"]) for stage in node["stages"]]}
 
     def causes(self, machine: str) -> set[str]:
@@ -184,24 +186,34 @@ class Seen(t.NamedTuple):
 
 
 def look(machines: Machines, folder: pathlib.Path) -> tuple[dict[str, Seen], list[str]]:
-    """``(login → what was seen, problems)``: one run over all, then each login's evidence judged alone."""
+    """``(view → what was seen, problems)``: one run over all, then the evidence of each of VIEWS judged apart."""
     state, problems = machines.state, []
     together = folder / "together"
     secrets = leaks.collect(state)
-    options = ["--inventory", machines.inventory(folder), "--forks", "32", "-v", "--extra-vars", "kubelet_certs_hosts=asked"]
+    options = [
+        "--inventory",
+        machines.inventory(folder),
+        "--forks",
+        "32",
+        "-v",
+        "--extra-vars",
+        "kubelet_certs_hosts=asked",
+    ]
     done = diagnose.run(state, together, *options)
     if done.returncode or not (together / "report.html").is_file():
         raise AssertionError(f"the run did not finish with a report:\n{done.stdout[-3000:]}")
     problems += leaks.find(secrets | leaks.collect(state), done.stdout, together)
 
-    def judge(login: str) -> Seen:
-        apart = folder / login
+    def judge(view: str) -> Seen:
+        apart = folder / view.replace(" ", "-")
         (apart / "nodes").mkdir(parents=True)
         (apart / "cluster").symlink_to(together / "cluster")
         (apart / "manifest.json").write_text((together / "manifest.json").read_text())
         evidence = {}
-        for path in (together / "nodes").glob(f"*-{login}.json"):
-            machine = path.stem.removesuffix(f"-{login}")
+        for path in (together / "nodes").glob("*_*.json"):
+            machine, _separator, login = path.stem.partition("_")
+            if login not in VIEWS[view]:
+                continue
             evidence[machine] = {**json.loads(path.read_text()), "inventory_hostname": machine}
             (apart / "nodes" / f"{machine}.json").write_text(json.dumps(evidence[machine]))
         said = diagnose.run(state, apart, playbook="kubecare.kubelet_certs.rediagnose").stdout
@@ -210,7 +222,7 @@ def look(machines: Machines, folder: pathlib.Path) -> tuple[dict[str, Seen], lis
         return Seen(evidence, {node["name"]: node for node in nodes}, said, page)
 
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        return dict(zip(("root", *LOGINS), pool.map(judge, ("root", *LOGINS)), strict=True)), problems
+        return dict(zip(VIEWS, pool.map(judge, VIEWS), strict=True)), problems
 
 
 def told(found: dict[str, set[str]]) -> str:
@@ -235,20 +247,22 @@ def check(state: pathlib.Path) -> int:
             _with_sudo(seen, machine, say)
             for login, wanted in (("lab-plain", HIDDEN), ("lab-journal", HIDDEN - {"log"})):
                 _without_root(seen, login, machine, wanted, say)
-        found = seen["lab-adm"].hidden("node2")
-        say(found == seen["lab-journal"].hidden("node2"), f"group adm sees what systemd-journal does: {told(found)}")
-        for login in ("lab-refused", "lab-password"):
-            found, verdict = seen[login].hidden("node2"), seen[login].nodes["node2"]["verdict"]
+        others = seen["the others"]
+        found = others.hidden("node3")
+        say(found == seen["lab-journal"].hidden("node3"), f"group adm sees what systemd-journal does: {told(found)}")
+        for login, machine in (("lab-refused", "node1"), ("lab-password", "node2")):
+            found, verdict = others.hidden(machine), others.nodes[machine]["verdict"]
             good = found == {"not_permitted": {"node"}} and verdict == "unknown"
-            say(good, f"{login}: {told(found)}, {seen[login].evidence['node2']['not_seen'][0]['message']}")
-        for login in ("lab-plain", "lab-password"):
-            words = " ".join(seen[login].printed.split())
-            good = "Diagnose again with become" in words and "Diagnose again with become" in seen[login].page
-            say(good, f"{login}: console and page say what to do")
+            say(good, f"{login}: {told(found)}, {others.evidence[machine]['not_seen'][0]['message']}")
+        for view in ("lab-plain", "the others"):
+            good = all("Diagnose again with become" in text for text in (seen[view].printed, seen[view].page))
+            say(good, f"{view}: console and page say what to do")
         _repair(machines, folder, say)
         commands = running.on(state, "node1", "journalctl", "--quiet", "--identifier=sudo", "--output=cat")
         run = set(re.findall(r"COMMAND=(.*)", commands))
-        good = bool(run) and all(re.fullmatch(r"/bin/sh -c echo BECOME-SUCCESS-\w+ ; /bin/sh", line) for line in run)
+        good = bool(run) and all(
+            re.fullmatch(r"/bin/sh -c '?echo BECOME-SUCCESS-\w+ ; /bin/sh'?", line) for line in run
+        )
         say(good, f"sudo ran nothing but /bin/sh, {len(run)} times: {min(run, default='')}")
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
@@ -262,7 +276,10 @@ def _with_sudo(seen: dict[str, Seen], machine: str, say: Say) -> None:
     good = sudo.evidence[machine]["root"] is True and not sudo.hidden(machine)
     same = sudo.conclusions(machine) == root.conclusions(machine)
     cause = (sudo.nodes[machine]["primary"] or {}).get("rule")
-    say(good and same and cause == PLACED.get(machine), f"sudo on {machine}: {told(sudo.hidden(machine))}, as root: {cause or 'healthy'}")
+    say(
+        good and same and cause == PLACED.get(machine),
+        f"sudo on {machine}: {told(sudo.hidden(machine))}, as root: {cause or 'healthy'}",
+    )
 
 
 def _without_root(seen: dict[str, Seen], login: str, machine: str, wanted: set[str], say: Say) -> None:
@@ -280,7 +297,9 @@ def _without_root(seen: dict[str, Seen], login: str, machine: str, wanted: set[s
 def _repair(machines: Machines, folder: pathlib.Path, say: Say) -> None:
     playbook = folder / "repair.yml"
     playbook.write_text(REPAIR)
-    done = diagnose.run(machines.state, folder / "repair", "--inventory", machines.inventory(folder), playbook=str(playbook))
+    done = diagnose.run(
+        machines.state, folder / "repair", "--inventory", machines.inventory(folder), playbook=str(playbook)
+    )
     say(done.returncode == 0, "node_repair switches rotation on through sudo, once, and refuses without root")
     if done.returncode:
         print(done.stdout[-3000:])
