@@ -167,6 +167,7 @@ def _judge(view: View, rules: t.Sequence[Rule], shared: Data, shared_changes: li
         "name": view.name,
         "host": view.host,
         "matched_by": view.matched_by,
+        "root": signals["node"]["as_root"],
         "distribution": {key: signals["distribution"][key] for key in _DISTRIBUTION},
         "verdict": verdict,
         "summary": summary_of(signals, findings, verdict),

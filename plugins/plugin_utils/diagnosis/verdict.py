@@ -76,7 +76,8 @@ def summary_of(signals: Data, findings: list[Data], verdict: str) -> str:
     if primary:
         return str(primary["title"])
     if verdict == "unknown":
-        return "not enough could be seen to judge this node"
+        without = "without root " if signals["node"]["as_root"] is False else ""
+        return f"not enough could be seen {without}to judge this node"
     if verdict == "expired":
         return "the client certificate has expired"
     window = fill(

@@ -98,6 +98,7 @@ def _node(node: Record) -> Record:
         "name": text(node["name"], 253),
         "host": text(node.get("host"), 253) or None,
         "matched_by": choice(node.get("matched_by"), ("certificate", "hostname", "address"), None),
+        "root": choice(node.get("root"), (True, False), None),
         "verdict": choice(node.get("verdict"), VERDICTS, "unknown"),
         "summary": text(node.get("summary"), 500),
         "first_broken_stage": choice(node.get("first_broken_stage"), STAGES, None),

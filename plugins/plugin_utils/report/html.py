@@ -20,7 +20,7 @@ import re
 import typing as t
 from pathlib import Path
 
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report import _text
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report import _text, _unseen
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._model import (
     STAGES,
     STATES,
@@ -76,6 +76,7 @@ def render(diagnosis: t.Any) -> str:
             model=model,
             nodes=_nodes(model),
             not_seen=_not_seen(model),
+            advice=_unseen.ADVICE if any(map(_unseen.wants_root, model["nodes"])) else "",
             verdicts=VERDICTS,
             states=STATES,
             words={**STATE_WORDS, **VERDICT_WORDS},
@@ -141,7 +142,7 @@ def _nodes(model: Record) -> list[Record]:
             and sections < MAX_SECTIONS
             and per_cause.get(cause, 0) < PER_CAUSE
         )
-        item = {**node, "anchor": anchor, "told": told}
+        item = {**node, "anchor": anchor, "told": told, "unseen": _unseen.sentence(node)}
         if told:
             sections += 1
             per_cause[cause] = per_cause.get(cause, 0) + 1
@@ -214,6 +215,8 @@ def _not_seen(model: Record) -> list[Record]:
     for source in (model["cluster"]["not_seen"], *(node["missing"] for node in model["nodes"])):
         for item in source:
             messages.setdefault((item["subject"], item["reason"]), item["message"])
+    denied = dict.fromkeys(what for node in model["nodes"] for what in _unseen.denied(node))
+    messages[_unseen.FOR_ROOT_ALONE, "not_permitted"] = ", ".join(denied)
     return [
         {"subject": key[0], "reason": key[1], "where": where, "message": messages[key]}
         for key, where in not_seen_groups(model)

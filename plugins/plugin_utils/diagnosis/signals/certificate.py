@@ -109,7 +109,10 @@ def _static_file(probe: Data) -> str | None:
 
 
 def _current_file(probe: Data, subject: t.Literal["client", "serving"]) -> Data | None:
-    """The evidence of the file in use; ``{}`` when it was looked for and is not there, None when it could not be looked for."""
+    """The evidence of the file in use; ``{}`` when it was looked for and is not there, None when it could not be looked for.
+
+    A kubeconfig that could not be read may name another file than the store's, or none.
+    """
     files = dig(probe, "pki", "files")
     if files is None:
         return None
@@ -128,7 +131,8 @@ def _current_file(probe: Data, subject: t.Literal["client", "serving"]) -> Data 
     if subject == "serving":
         names = ("serving-kubelet.crt", "kubelet.crt")
         return next((by_path[path] for name in names if (path := f"{dig(probe, 'pki', 'path')}/{name}") in by_path), {})
-    return {}
+    kubeconfig = dig(probe, "kubeconfig")
+    return None if dig(kubeconfig, "exists") is not False and dig(kubeconfig, "user") is None else {}
 
 
 def _from_file(entry: Data | None, now: str) -> Data:

@@ -118,15 +118,23 @@ def _issued(view: View, subject: str, stored: str | None) -> Data | None:
     if not mine:
         return None
     newest = max(mine, key=lambda c: str(c["state_since"]))
-    keys = {leaf.get("public_key_sha256") for leaf in _leaves(view)}
     return _record(
         newest["certificate"],
         csr=newest.get("name"),
         created=newest.get("created"),
         since=newest["state_since"],
-        on_disk=None if dig(view.probe, "pki", "files") is None else newest["certificate"]["public_key_sha256"] in keys,
+        on_disk=_stored(view, newest["certificate"]["public_key_sha256"]),
         after_disk=None if stored is None else newest["state_since"] > stored,
     )
+
+
+def _stored(view: View, key: str) -> bool | None:
+    """Whether a file of the node has this public key; None where one may have it that could not be read."""
+    files = dig(view.probe, "pki", "files")
+    if key in {leaf.get("public_key_sha256") for leaf in _leaves(view)}:
+        return True
+    unread = files is None or any(e.get("certificates") is None and e.get("target_exists") is not False for e in files)
+    return None if unread else False
 
 
 def _leaves(view: View) -> list[Data]:

@@ -79,6 +79,7 @@ def api_server_signals(view: View) -> Data:
         "url": dig(info, "api_server", "url"),
         "reachable": dig(info, "api_server", "reachable"),
         "error": dig(info, "api_server", "error", "message"),
+        "presents": bool(dig(info, "api_server", "serving_certificates")),
         "version": dig(info, "api_server", "version"),
         "ready": dig(info, "api_server", "readyz", "ok"),
         "failing_checks": [

@@ -563,6 +563,10 @@ def test_without_root(node: Node) -> None:
             path.chmod(path.stat().st_mode | 0o11)
     node.pki.chmod(0o755)
     node.kubeconfig.chmod(0o600)
+    manifest, pods = node.manifests / "kube-controller-manager.yaml", node.root / "pods"
+    manifest.write_text("spec:\n  containers:\n  - command:\n    - kube-controller-manager\n")
+    manifest.chmod(0o600)
+    pods.mkdir(mode=0o700)
     node.settings["KCP_API_PROBE"] = "yes"
     evidence = node.probe(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sh"])
     assert evidence["root"] is False
@@ -573,3 +577,5 @@ def test_without_root(node: Node) -> None:
     assert reasons["kubeconfig.user"] == "not_permitted"
     assert reasons["network"] == "not_permitted"
     assert reasons["pki.writable"] == "not_permitted"
+    assert reasons["control_plane.manifests.kube-controller-manager.flags"] == "not_permitted"
+    assert reasons["control_plane.manager_log"] == "not_permitted"
