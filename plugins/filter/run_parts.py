@@ -50,11 +50,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: "The parts, each with C(cluster) (null where none is named), C(folder) and C(hosts)."
+  description: "The parts, each with C(cluster) (null where none is named), C(has_options) (to reach it), C(folder) and C(hosts)."
   type: list
   elements: dict
   sample:
     - cluster: prod
+      has_options: true
       folder: runs/1/clusters/prod
       hosts: [node1.prod]
 """
@@ -91,11 +92,11 @@ def run_parts(
                 f"kubelet_certs_clusters with the options of {name}, from a vault"
             )
     if len(names) < 2:
-        return [{"cluster": names[0] if names else None, "folder": run_dir, "hosts": list(hosts)}]
+        return [_part(clusters, names[0] if names else None, run_dir, hosts)]
     if shared := shared_credentials(os.environ):
         raise AnsibleFilterError(f"{NAME}: {', '.join(shared)} would be taken for each of several clusters: unset it")
     of_cluster: dict[str, list[str]] = {name: [] for name in names}
-    lost = []
+    lost: list[str] = []
     for host, cluster in zip(hosts, clusters_of_hosts, strict=True):
         of_cluster.get(str(cluster), lost).append(host)
     if lost:
@@ -104,10 +105,14 @@ def run_parts(
             f"{NAME}: of {', '.join(lost[:SHOWN])}{more} the variable kubelet_certs_cluster names none of {', '.join(names)}"
         )
     return [
-        {"cluster": name, "folder": os.path.join(run_dir, "clusters", name), "hosts": its_hosts}
+        _part(clusters, name, os.path.join(run_dir, "clusters", name), its_hosts)
         for name, its_hosts in of_cluster.items()
         if its_hosts or not limited
     ]
+
+
+def _part(clusters: t.Mapping[str, t.Any], name: str | None, folder: str, hosts: t.Sequence[str]) -> dict[str, t.Any]:
+    return {"cluster": name, "has_options": bool(name and clusters[name]), "folder": folder, "hosts": list(hosts)}
 
 
 class FilterModule:

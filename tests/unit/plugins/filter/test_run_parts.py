@@ -20,14 +20,16 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_one_cluster_or_none_named_is_the_run_folder_itself() -> None:
-    assert run_parts({}, "r", ["a"]) == [{"cluster": None, "folder": "r", "hosts": ["a"]}]
-    assert run_parts({"prod": {}}, "r", ["a"]) == [{"cluster": "prod", "folder": "r", "hosts": ["a"]}]
+    assert run_parts({}, "r", ["a"]) == [{"cluster": None, "has_options": False, "folder": "r", "hosts": ["a"]}]
+    assert run_parts({"prod": {}}, "r", ["a"]) == [
+        {"cluster": "prod", "has_options": False, "folder": "r", "hosts": ["a"]}
+    ]
 
 
 def test_several_have_a_folder_each_and_their_own_hosts() -> None:
     assert run_parts(TWO, "r", ["a", "b", "c"], ["test", "prod", "test"]) == [
-        {"cluster": "prod", "folder": "r/clusters/prod", "hosts": ["b"]},
-        {"cluster": "test", "folder": "r/clusters/test", "hosts": ["a", "c"]},
+        {"cluster": "prod", "has_options": True, "folder": "r/clusters/prod", "hosts": ["b"]},
+        {"cluster": "test", "has_options": True, "folder": "r/clusters/test", "hosts": ["a", "c"]},
     ]
 
 
