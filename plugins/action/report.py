@@ -17,8 +17,12 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.color import stringc
 from ansible.utils.display import Display
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._run_folder import RunFolderError, read_json
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report import console, html
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._run_folder import (
+    RunFolderError,
+    cluster_folders,
+    read_json,
+)
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report import clusters, console, html
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._model import MalformedDiagnosisError, read
 
 display = Display()
@@ -71,6 +75,13 @@ class ActionModule(ActionBase):
         dest = options["dest"] or run_dir
         if dest is None and set(formats) - {"console"}:
             raise AnsibleActionFail("dest is needed to write a file of a diagnosis that comes from no run_dir")
+        try:
+            folders = cluster_folders(run_dir) if run_dir else {}
+        except RunFolderError as error:
+            raise AnsibleActionFail(str(error)) from error
+        if folders:
+            result.update(changed=False, **_clusters(folders, dest, formats, options["color"] == "auto"))
+            return result
         source = os.path.join(os.path.abspath(run_dir), "diagnosis.json") if run_dir else None
         diagnosis = _load(source) if source else options["diagnosis"]
         paths: dict[str, str] = {}
@@ -79,19 +90,50 @@ class ActionModule(ActionBase):
             if "html" in formats:
                 paths["html"] = _write(dest, "report.html", html.render(diagnosis))
             if "json" in formats:
-                path = os.path.join(os.path.abspath(dest), "diagnosis.json")
-                kept = source is not None and os.path.realpath(path) == os.path.realpath(source)
-                paths["json"] = (
-                    path
-                    if kept
-                    else _write(dest, "diagnosis.json", json.dumps(diagnosis, indent=1, default=str) + "\n")
-                )
+                paths["json"] = _write_json(dest, diagnosis, source)
             if "console" in formats:
-                _show(diagnosis, paths.get("html"), options["color"] == "auto")
+                _show(console.render(diagnosis, paths.get("html"), *_screen()), options["color"] == "auto")
         except MalformedDiagnosisError as error:
             raise AnsibleActionFail(f"{source or 'diagnosis'} is not a diagnosis: {error}") from error
         result.update(changed=False, paths=paths, verdicts=verdicts)
         return result
+
+
+def _clusters(folders: dict[str, str], dest: str, formats: list[str], color: bool) -> dict[str, t.Any]:
+    """Reports on several clusters (name → run folder): a page each, and one over all. Files go below ``dest`` as they lie in a run folder."""
+    columns, rows = _screen()
+    parts = []
+    paths: dict[str, str] = {}
+    for name, folder in folders.items():
+        source = os.path.join(os.path.abspath(folder), "diagnosis.json")
+        diagnosis, own_dest = _load(source), os.path.join(dest, "clusters", name)
+        try:
+            parts.append(clusters.part(name, diagnosis, columns, rows // len(folders)))
+            if "html" in formats:
+                _write(own_dest, "report.html", html.render(diagnosis))
+        except MalformedDiagnosisError as error:
+            raise AnsibleActionFail(f"{source} is not a diagnosis: {error}") from error
+        if "json" in formats:
+            _write_json(own_dest, diagnosis, source)
+    if "html" in formats:
+        paths["html"] = _write(dest, "report.html", clusters.page(parts))
+    if "json" in formats:
+        paths["json"] = os.path.join(os.path.abspath(dest), "clusters")
+    if "console" in formats:
+        _show(clusters.lines(parts, paths.get("html"), columns), color)
+    return {
+        "paths": paths,
+        "verdicts": clusters.verdicts(parts),
+        "clusters": {one.name: one.model["verdicts"] for one in parts},
+        "clusters_without_nodes": [one.name for one in parts if not one.nodes],
+    }
+
+
+def _write_json(dest: str, diagnosis: t.Any, source: str | None) -> str:
+    path = os.path.join(os.path.abspath(dest), "diagnosis.json")
+    if source is not None and os.path.realpath(path) == os.path.realpath(source):
+        return path
+    return _write(dest, "diagnosis.json", json.dumps(diagnosis, indent=1, default=str) + "\n")
 
 
 def _load(path: str) -> t.Any:
@@ -128,12 +170,14 @@ def _write(folder: str, name: str, text: str) -> str:
     return path
 
 
-def _show(diagnosis: t.Any, report: str | None, color: bool) -> None:
-    """Displays the summary as raw text, in one call so that nothing gets between its lines; the log gets no colours."""
+def _screen() -> tuple[int, int]:
+    """Columns and rows that there are for a summary."""
     size = shutil.get_terminal_size((80, 24))
-    columns = min(max(size.columns, 80), 100)
-    rows = min(max(size.lines - _OWN_LINES, 24), 50)
-    lines = console.render(diagnosis, report, columns, rows)
+    return min(max(size.columns, 80), 100), min(max(size.lines - _OWN_LINES, 24), 50)
+
+
+def _show(lines: list[console.Line], color: bool) -> None:
+    """Displays the summary as raw text, in one call so that nothing gets between its lines; the log gets no colours."""
     text = console.plain(lines)
     if color:
         # stringc colours only where Ansible does.

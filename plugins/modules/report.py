@@ -21,7 +21,8 @@ description:
 options:
   run_dir:
     description:
-      - A run folder. Its C(diagnosis.json) is read.
+      - A run folder. Its C(diagnosis.json) is read, or those of its clusters; then the page is an overview with a page a cluster beside it,
+        in C(clusters/).
       - Exactly one of O(run_dir) and O(diagnosis) is needed.
     type: path
   diagnosis:
@@ -86,7 +87,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 paths:
-  description: The files written, or in their place already, by format.
+  description: The files written, or in their place already, by format; of several clusters the folder C(clusters) for V(json).
   returned: success
   type: dict
   sample:
@@ -101,4 +102,16 @@ verdicts:
     at_risk: 0
     unknown: 0
     healthy: 4
+clusters:
+  description: The same by cluster.
+  returned: the run folder is of several clusters
+  type: dict
+  sample:
+    prod: {expired: 0, failing: 37, at_risk: 0, unknown: 0, healthy: 4}
+clusters_without_nodes:
+  description: Those of which no node is known, as their API server did not answer. They count as unknown, not as healthy.
+  returned: the run folder is of several clusters
+  type: list
+  elements: str
+  sample: [test]
 """

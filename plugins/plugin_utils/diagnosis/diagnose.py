@@ -99,6 +99,7 @@ def diagnose(evidence: t.Any, rules: t.Sequence[Rule], now: str | None = None, o
         "schema": SCHEMA,
         "now": moment,
         "cluster": {
+            "name": dig(evidence, "manifest", "cluster_name"),
             "api_url": control_plane.get("url"),
             "version": control_plane.get("version"),
             "reachable": control_plane.get("reachable"),

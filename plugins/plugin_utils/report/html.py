@@ -68,15 +68,18 @@ def render(diagnosis: t.Any) -> str:
         MalformedDiagnosisError: see ``_model.read``.
     """
     model = read(diagnosis)
+    advice = _unseen.ADVICE if any(map(_unseen.wants_root, model["nodes"])) else ""
+    return page("report.html.j2", model=model, nodes=_nodes(model), not_seen=not_seen(model), advice=advice)
+
+
+def page(template: str, **values: t.Any) -> str:
+    """A page by one of the templates, which also know verdicts, words, style sheet, script and policy."""
     css, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     return (
         _environment()
-        .get_template("report.html.j2")
+        .get_template(template)
         .render(
-            model=model,
-            nodes=_nodes(model),
-            not_seen=_not_seen(model),
-            advice=_unseen.ADVICE if any(map(_unseen.wants_root, model["nodes"])) else "",
+            **values,
             verdicts=VERDICTS,
             states=STATES,
             words={**STATE_WORDS, **VERDICT_WORDS},
@@ -209,7 +212,7 @@ def _bar(record: Record, now_text: str | None) -> Record:
     return {**record, "scale": scale, "state": state}
 
 
-def _not_seen(model: Record) -> list[Record]:
+def not_seen(model: Record) -> list[Record]:
     """What was not seen, grouped: subject, reason, where, one message."""
     messages: dict[tuple[str, str], str] = {}
     for source in (model["cluster"]["not_seen"], *(node["missing"] for node in model["nodes"])):
