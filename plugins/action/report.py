@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 import typing as t
 
@@ -17,9 +16,11 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.color import stringc
 from ansible.utils.display import Display
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._files import write_text
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._run_folder import RunFolderError, read_json
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report import console, html
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report import console, history, html
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._model import MalformedDiagnosisError, read
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._read import Record
 
 display = Display()
 
@@ -46,6 +47,7 @@ _ARGUMENTS = {
     },
     "dest": {"type": "path"},
     "color": {"type": "str", "choices": ["auto", "never"], "default": "auto"},
+    "quiet": {"type": "bool", "default": False},
 }
 _OWN_LINES = 8
 """Lines of a screen that Ansible itself needs: banners, the result, the recap."""
@@ -73,11 +75,12 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail("dest is needed to write a file of a diagnosis that comes from no run_dir")
         source = os.path.join(os.path.abspath(run_dir), "diagnosis.json") if run_dir else None
         diagnosis = _load(source) if source else options["diagnosis"]
+        changes = _history(run_dir) if run_dir else None
         paths: dict[str, str] = {}
         try:
             verdicts = read(diagnosis)["verdicts"]
             if "html" in formats:
-                paths["html"] = _write(dest, "report.html", html.render(diagnosis))
+                paths["html"] = _write(dest, "report.html", html.render(diagnosis, changes))
             if "json" in formats:
                 path = os.path.join(os.path.abspath(dest), "diagnosis.json")
                 kept = source is not None and os.path.realpath(path) == os.path.realpath(source)
@@ -87,7 +90,9 @@ class ActionModule(ActionBase):
                     else _write(dest, "diagnosis.json", json.dumps(diagnosis, indent=1, default=str) + "\n")
                 )
             if "console" in formats:
-                _show(diagnosis, paths.get("html"), options["color"] == "auto")
+                quiet = options["quiet"] and changes is not None and history.is_quiet(changes)
+                lines = [[("✔ ", "healthy"), (history.line(changes), "plain")]] if quiet else None
+                _show(lines or _summary(diagnosis, changes, paths.get("html")), options["color"] == "auto")
         except MalformedDiagnosisError as error:
             raise AnsibleActionFail(f"{source or 'diagnosis'} is not a diagnosis: {error}") from error
         result.update(changed=False, paths=paths, verdicts=verdicts)
@@ -104,36 +109,36 @@ def _load(path: str) -> t.Any:
 
 
 def _write(folder: str, name: str, text: str) -> str:
-    """Replaces the file in one step; a link of that name is replaced and not followed. Returns its path."""
+    """Replaces the file in one step. Returns its path."""
     path = os.path.join(os.path.abspath(folder), name)
-    part = f"{path}.{secrets.token_hex(6)}.part"
     try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        try:
-            with open(
-                os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666),
-                "w",
-                encoding="utf-8",
-                errors="backslashreplace",
-            ) as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, path)
-        finally:
-            if os.path.lexists(part):
-                os.unlink(part)
+        write_text(path, text)
     except OSError as error:
         raise AnsibleActionFail(f"{path} cannot be written: {error.strerror}") from error
     return path
 
 
-def _show(diagnosis: t.Any, report: str | None, color: bool) -> None:
-    """Displays the summary as raw text, in one call so that nothing gets between its lines; the log gets no colours."""
+def _history(run_dir: str) -> Record | None:
+    """The changes since the last audit, where the run is an audit and they can be read."""
+    path = os.path.join(os.path.abspath(run_dir), "history.json")
+    try:
+        return history.read(read_json(path)) if os.path.exists(path) else None
+    except RunFolderError as error:
+        display.warning(f"{error}. The report is made without it.")
+        return None
+
+
+def _summary(diagnosis: t.Any, changes: Record | None, report: str | None) -> list[console.Line]:
+    """The lines for this screen."""
     size = shutil.get_terminal_size((80, 24))
     columns = min(max(size.columns, 80), 100)
     rows = min(max(size.lines - _OWN_LINES, 24), 50)
     lines = console.render(diagnosis, report, columns, rows)
+    return lines + [[], *history.lines(changes, columns)] if changes else lines
+
+
+def _show(lines: list[console.Line], color: bool) -> None:
+    """Displays lines as raw text, in one call so that nothing gets between them; the log gets no colours."""
     text = console.plain(lines)
     if color:
         # stringc colours only where Ansible does.

@@ -20,7 +20,7 @@ import re
 import typing as t
 from pathlib import Path
 
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report import _text
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report import _text, trend
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._model import (
     STAGES,
     STATES,
@@ -61,14 +61,20 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _MAX_DEPTH = 4
 
 
-def render(diagnosis: t.Any) -> str:
+def render(diagnosis: t.Any, history: Record | None = None) -> str:
     """The page for a diagnosis (``docs/diagnosis.md``).
 
+    Args:
+        diagnosis: the diagnosis.
+        history: the changes since the last audit and the trend, as ``history.read`` gives them.
     Raises:
         MalformedDiagnosisError: see ``_model.read``.
     """
     model = read(diagnosis)
-    css, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
+    names = ("report.css", "history.css", "report.js")
+    css, own_css, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in names)
+    if history is not None:
+        css += own_css
     return (
         _environment()
         .get_template("report.html.j2")
@@ -79,6 +85,10 @@ def render(diagnosis: t.Any) -> str:
             verdicts=VERDICTS,
             states=STATES,
             words={**STATE_WORDS, **VERDICT_WORDS},
+            history=history,
+            trend=trend.pictures(history["trend"]) if history else [],
+            several=history is not None and len({pool["cluster"] for pool in history["trend"]}) > 1,
+            geometry=trend,
             css=css,
             script=script,
             policy=policy(css, script),
