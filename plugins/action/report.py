@@ -51,6 +51,8 @@ _ARGUMENTS = {
 }
 _OWN_LINES = 8
 """Lines of a screen that Ansible itself needs: banners, the result, the recap."""
+_LEAST_ROWS = 14
+"""Of the summary, however much changed since the last audit."""
 
 
 class ActionModule(ActionBase):
@@ -90,9 +92,13 @@ class ActionModule(ActionBase):
                     else _write(dest, "diagnosis.json", json.dumps(diagnosis, indent=1, default=str) + "\n")
                 )
             if "console" in formats:
-                quiet = options["quiet"] and changes is not None and history.is_quiet(changes)
-                lines = [[("✔ ", "healthy"), (history.line(changes), "plain")]] if quiet else None
-                _show(lines or _summary(diagnosis, changes, paths.get("html")), options["color"] == "auto")
+                quiet = options["quiet"] and changes and history.is_quiet(changes)
+                _show(
+                    [[("✔ ", "healthy"), (history.line(changes), "plain")]]
+                    if changes and quiet
+                    else _summary(diagnosis, changes, paths.get("html")),
+                    options["color"] == "auto",
+                )
         except MalformedDiagnosisError as error:
             raise AnsibleActionFail(f"{source or 'diagnosis'} is not a diagnosis: {error}") from error
         result.update(changed=False, paths=paths, verdicts=verdicts)
@@ -133,8 +139,8 @@ def _summary(diagnosis: t.Any, changes: Record | None, report: str | None) -> li
     size = shutil.get_terminal_size((80, 24))
     columns = min(max(size.columns, 80), 100)
     rows = min(max(size.lines - _OWN_LINES, 24), 50)
-    lines = console.render(diagnosis, report, columns, rows)
-    return lines + [[], *history.lines(changes, columns)] if changes else lines
+    below = [[], *history.lines(changes, columns)] if changes else []
+    return [*console.render(diagnosis, report, columns, max(rows - len(below), _LEAST_ROWS)), *below]
 
 
 def _show(lines: list[console.Line], color: bool) -> None:

@@ -57,7 +57,9 @@ def compare(
         if complete:
             changes["gone"].append(_of(old))
         else:
-            result.append({**old, "verdict": "unknown", "seen": False, "why": NOT_ASKED, "certificates": _NO_CERTIFICATES})
+            result.append(
+                {**old, "verdict": "unknown", "seen": False, "why": NOT_ASKED, "certificates": _NO_CERTIFICATES}
+            )
     return result, changes
 
 
@@ -69,9 +71,7 @@ def _one(node: Data, old: Data, unjudged: frozenset[str], changes: dict[str, lis
     found = {finding["rule"]: finding for finding in node["findings"]}
     known = {finding["rule"]: finding for finding in old["findings"]}
     standing = [
-        finding
-        for rule, finding in known.items()
-        if rule not in found and (not node["seen"] or rule in unjudged)
+        finding for rule, finding in known.items() if rule not in found and (not node["seen"] or rule in unjudged)
     ]
     stands = {finding["rule"] for finding in standing}
     changes["new"] += [_of(node, finding) for rule, finding in found.items() if rule not in known]

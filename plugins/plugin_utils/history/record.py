@@ -57,13 +57,14 @@ def nodes_of(diagnosis: t.Any, cluster: str) -> tuple[list[Data], dict[tuple[str
         MalformedError: it is no diagnosis.
     """
     time = _diagnosis_time(diagnosis)
-    nodes, unjudged = [], {}
+    nodes: list[Data] = []
+    unjudged: dict[tuple[str, str], frozenset[str]] = {}
     for item in diagnosis["nodes"]:
         if not isinstance(item, dict) or not _text(item.get("name")):
             raise MalformedError("a node of the diagnosis has no name")
         verdict = _choice(item.get("verdict"), VERDICTS) or "unknown"
         gap = next((gap for gap in _mappings(item.get("missing")) if gap.get("subject") == "node"), None)
-        node = {
+        node: Data = {
             "cluster": _text(item.get("cluster")) or cluster,
             "name": _text(item["name"]),
             "pool": _text(item.get("pool")),
@@ -154,7 +155,13 @@ def read_audit(value: t.Any) -> Data:
         texts = {key: _text(item.get(key)) for key in ("cluster", "pool", "least_node")}
         pools.append({**texts, "cluster": texts["cluster"] or "", **{key: _number(item.get(key)) for key in numbers}})
     clusters = [str(name) for name in value["clusters"]] if isinstance(value.get("clusters"), list) else []
-    return {"time": value["time"], "complete": value.get("complete") is True, "clusters": clusters, "pools": pools}
+    return {
+        "time": value["time"],
+        "complete": value.get("complete") is True,
+        "gaps": _number(value.get("gaps")) or 0,
+        "clusters": clusters,
+        "pools": pools,
+    }
 
 
 def read_nodes(value: t.Any) -> list[Data]:

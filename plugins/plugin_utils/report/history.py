@@ -130,7 +130,11 @@ def is_quiet(history: Record) -> bool:
 
 def line(history: Record) -> str:
     """An audit in one line: how the nodes stand, what changed, what has the least time left."""
-    stand = [f"{history['verdicts'][verdict]} {verdict.replace('_', ' ')}" for verdict in VERDICTS if history["verdicts"][verdict]]
+    stand = [
+        f"{history['verdicts'][verdict]} {verdict.replace('_', ' ')}"
+        for verdict in VERDICTS
+        if history["verdicts"][verdict]
+    ]
     parts = [f"{count(history['nodes'], 'node')}: {', '.join(stand)}" if stand else "no node was judged"]
     parts.append(_changed(history))
     pool = next((pool for pool in history["trend"] if pool["least_seconds"] is not None), None)
@@ -163,7 +167,9 @@ def lines(history: Record, columns: int) -> list[Line]:
             style = "healthy" if kind == "resolved" else "failing" if group["severity"] == "critical" else "at_risk"
             result.append(_row(kind, style, group["title"], _named(group["nodes"]), columns))
         if len(causes) > _MAX_GROUPS:
-            result.append(_row("", "dim", f"and {count(len(causes) - _MAX_GROUPS, 'more finding')} {kind}", "", columns))
+            result.append(
+                _row("", "dim", f"and {count(len(causes) - _MAX_GROUPS, 'more finding')} {kind}", "", columns)
+            )
     steps: dict[tuple[str, str], list[str]] = {}
     for item in history["worse"]:
         steps.setdefault((item["before"], item["after"]), []).append(item["node"])
