@@ -37,7 +37,7 @@ Line = list[tuple[str, str]]
 _MAX_GROUPS = 4
 _MAX_POOLS = 5
 _BARS = "▁▂▃▄▅▆▇█"
-_NAMED = 3
+_NAMED = 2
 
 
 def read(value: t.Any) -> Record | None:
@@ -55,19 +55,8 @@ def read(value: t.Any) -> Record | None:
         "gaps": number(value.get("gaps"), 0),
         "new": _groups(changes.get("new")),
         "resolved": _groups(changes.get("resolved")),
-        "worse": [
-            {
-                **_node(item),
-                "before": text(item.get("before"), 20).replace("_", " "),
-                "after": text(item.get("after"), 20).replace("_", " "),
-                "title": text(item.get("title"), 300),
-            }
-            for item in mappings(changes.get("worse"))
-        ],
-        "unseen": [
-            {**_node(item), "why": text(item.get("why"), 60), "standing": number(item.get("standing"), 0)}
-            for item in mappings(changes.get("unseen"))
-        ],
+        "worse": _steps(changes.get("worse")),
+        "unseen": _unseen(changes.get("unseen")),
         "joined": [_node(item) for item in mappings(changes.get("joined"))],
         "gone": [_node(item) for item in mappings(changes.get("gone"))],
         "passed_over": [
@@ -78,8 +67,28 @@ def read(value: t.Any) -> Record | None:
     }
 
 
-def _node(item: Record) -> Record:
-    return {"cluster": text(item.get("cluster"), 253), "node": text(item.get("node"), 253)}
+def _node(item: Record) -> str:
+    return text(item.get("node"), 253)
+
+
+def _steps(value: t.Any) -> list[Record]:
+    """Nodes that got worse in the same way together: ``{before, after, nodes}``."""
+    steps: dict[tuple[str, str], list[str]] = {}
+    for item in mappings(value):
+        before, after = (text(item.get(key), 20).replace("_", " ") for key in ("before", "after"))
+        steps.setdefault((before, after), []).append(_node(item))
+    return [{"before": before, "after": after, "nodes": nodes} for (before, after), nodes in steps.items()]
+
+
+def _unseen(value: t.Any) -> list[Record]:
+    """Nodes that are not seen for the same reason together: ``{why, standing, nodes}``."""
+    reasons: dict[str, Record] = {}
+    for item in mappings(value):
+        why = text(item.get("why"), 60)
+        group = reasons.setdefault(why, {"why": why, "standing": 0, "nodes": []})
+        group["standing"] += number(item.get("standing"), 0)
+        group["nodes"].append(_node(item))
+    return list(reasons.values())
 
 
 def _groups(value: t.Any) -> list[Record]:
@@ -99,7 +108,7 @@ def _groups(value: t.Any) -> list[Record]:
             },
         )
         group["symptom"] = group["symptom"] and item.get("role") == "symptom"
-        group["nodes"].append(text(item.get("node"), 253))
+        group["nodes"].append(_node(item))
     return sorted(groups.values(), key=lambda group: (group["symptom"], group["severity"], -len(group["nodes"])))
 
 
@@ -148,10 +157,18 @@ def line(history: Record) -> str:
 
 
 def _changed(history: Record) -> str:
+    found = {
+        kind: sum(len(group["nodes"]) for group in history[kind]) for kind in ("new", "resolved", "worse", "unseen")
+    }
     counts = [
-        f"{number_of} {word}"
-        for kind, word in (("new", "new"), ("worse", "worse"), ("resolved", "resolved"), ("unseen", "no longer seen"))
-        if (number_of := sum(len(item.get("nodes", "1")) for item in history[kind]))
+        words
+        for number_of, words in (
+            (found["new"], count(found["new"], "new finding")),
+            (found["resolved"], f"{found['resolved']} resolved"),
+            (found["worse"], f"{count(found['worse'], 'node')} worse"),
+            (found["unseen"], f"{count(found['unseen'], 'node')} no longer seen"),
+        )
+        if number_of
     ]
     if history["since"] is None:
         return "the first audit"
@@ -170,27 +187,23 @@ def lines(history: Record, columns: int) -> list[Line]:
             result.append(
                 _row("", "dim", f"and {count(len(causes) - _MAX_GROUPS, 'more finding')} {kind}", "", columns)
             )
-    steps: dict[tuple[str, str], list[str]] = {}
-    for item in history["worse"]:
-        steps.setdefault((item["before"], item["after"]), []).append(item["node"])
-    for (before, after), nodes in list(steps.items())[:_MAX_GROUPS]:
-        result.append(_row("worse", "failing", f"{before} → {after}", _named(nodes), columns))
-    if history["unseen"]:
-        standing = sum(item["standing"] for item in history["unseen"])
-        what = "no longer seen" + (f", {count(standing, 'finding')} still stand" if standing else "")
-        result.append(_row("unseen", "unknown", what, _named([item["node"] for item in history["unseen"]]), columns))
+    for step in history["worse"][:_MAX_GROUPS]:
+        result.append(_row("worse", "failing", f"{step['before']} → {step['after']}", _named(step["nodes"]), columns))
+    for group in history["unseen"][:_MAX_GROUPS]:
+        standing = f", {count(group['standing'], 'finding')} still stand" if group["standing"] else ""
+        result.append(_row("unseen", "unknown", f"{group['why']}{standing}", _named(group["nodes"]), columns))
     for kind, word in (("joined", "new nodes"), ("gone", "nodes gone")):
         if history[kind] and history["since"]:
-            result.append(_row("", "dim", word, _named([item["node"] for item in history[kind]]), columns))
+            result.append(_row("", "dim", word, _named(history[kind]), columns))
     for item in history["passed_over"][:2]:
         result.append(_row("", "unknown", f"audit {item['audit']} is passed over: {item['why']}", "", columns))
     return result + _table(history["trend"], columns)
 
 
 def _row(label: str, style: str, what: str, who: str, columns: int) -> Line:
-    who = shorten(who, columns // 2)
+    who = shorten(who, columns // 3)
     what = shorten(what, columns - 10 - (width(who) + 3 if who else 0))
-    return [(f"  {label:<8}", style), (what, "plain"), (f"   {who}" if who else "", "dim")]
+    return [(f" {label:<9}", style), (what, "plain"), (f"   {who}" if who else "", "dim")]
 
 
 def _named(nodes: list[str]) -> str:
