@@ -41,6 +41,7 @@ GRACE_SECONDS = 20
 
 ARGUMENT_SPEC: t.Final[Data] = {
     "dest": {"type": "path"},
+    "node_name": {"type": "str"},
     "timeout": {"type": "int", "default": 60},
     "log_since_seconds": {"type": "int", "default": 86400},
     "log_lines": {"type": "int", "default": 40},
@@ -75,7 +76,7 @@ class ActionModule(ActionBase):
         if CRYPTOGRAPHY_IMPORT_ERROR is not None:
             raise AnsibleActionFail("the Python package cryptography is needed on the control node")
         host = str((task_vars or {}).get("inventory_hostname") or "localhost")
-        evidence = self._probe(host, options)
+        evidence = {**self._probe(host, options), "inventory_node": options["node_name"]}
         result: Data = {
             "changed": False,
             "reachable": evidence["reachable"],

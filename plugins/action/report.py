@@ -17,8 +17,12 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.color import stringc
 from ansible.utils.display import Display
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._files import write_text
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._run_folder import RunFolderError, read_json
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report import console, history, html
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._run_folder import (
+    RunFolderError,
+    cluster_folders,
+    read_json,
+)
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report import clusters, console, history, html
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._model import MalformedDiagnosisError, read
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._read import Record
 
@@ -75,34 +79,73 @@ class ActionModule(ActionBase):
         dest = options["dest"] or run_dir
         if dest is None and set(formats) - {"console"}:
             raise AnsibleActionFail("dest is needed to write a file of a diagnosis that comes from no run_dir")
+        try:
+            folders = cluster_folders(run_dir) if run_dir else {}
+        except RunFolderError as error:
+            raise AnsibleActionFail(str(error)) from error
+        changes = _history(run_dir)
+        if folders:
+            result.update(changed=False, **_clusters(folders, options, dest, changes))
+            return result
         source = os.path.join(os.path.abspath(run_dir), "diagnosis.json") if run_dir else None
         diagnosis = _load(source) if source else options["diagnosis"]
-        changes = _history(run_dir) if run_dir else None
         paths: dict[str, str] = {}
         try:
             verdicts = read(diagnosis)["verdicts"]
             if "html" in formats:
                 paths["html"] = _write(dest, "report.html", html.render(diagnosis, changes))
             if "json" in formats:
-                path = os.path.join(os.path.abspath(dest), "diagnosis.json")
-                kept = source is not None and os.path.realpath(path) == os.path.realpath(source)
-                paths["json"] = (
-                    path
-                    if kept
-                    else _write(dest, "diagnosis.json", json.dumps(diagnosis, indent=1, default=str) + "\n")
-                )
+                paths["json"] = _write_json(dest, diagnosis, source)
             if "console" in formats:
-                quiet = options["quiet"] and changes and history.is_quiet(changes)
+                columns, rows = _screen(changes)
                 _show(
-                    [[("✔ ", "healthy"), (history.line(changes), "plain")]]
-                    if changes and quiet
-                    else _summary(diagnosis, changes, paths.get("html")),
+                    console.render(diagnosis, paths.get("html"), columns, rows),
+                    changes,
+                    options["quiet"],
                     options["color"] == "auto",
                 )
         except MalformedDiagnosisError as error:
             raise AnsibleActionFail(f"{source or 'diagnosis'} is not a diagnosis: {error}") from error
         result.update(changed=False, paths=paths, verdicts=verdicts)
         return result
+
+
+def _clusters(folders: dict[str, str], options: Record, dest: str, changes: Record | None) -> dict[str, t.Any]:
+    """Reports on several clusters (name → run folder): a page each, and one over all. Files go below ``dest`` as they lie in a run folder."""
+    columns, rows = _screen(changes)
+    formats = options["formats"]
+    parts = []
+    paths: dict[str, str] = {}
+    for name, folder in folders.items():
+        source = os.path.join(os.path.abspath(folder), "diagnosis.json")
+        diagnosis, own_dest = _load(source), os.path.join(dest, "clusters", name)
+        try:
+            parts.append(clusters.part(name, diagnosis, columns, rows // len(folders)))
+            if "html" in formats:
+                _write(own_dest, "report.html", html.render(diagnosis))
+        except MalformedDiagnosisError as error:
+            raise AnsibleActionFail(f"{source} is not a diagnosis: {error}") from error
+        if "json" in formats:
+            _write_json(own_dest, diagnosis, source)
+    if "html" in formats:
+        paths["html"] = _write(dest, "report.html", clusters.page(parts, changes))
+    if "json" in formats:
+        paths["json"] = os.path.join(os.path.abspath(dest), "clusters")
+    if "console" in formats:
+        lines = clusters.lines(parts, paths.get("html"), columns)
+        _show(lines, changes, options["quiet"], options["color"] == "auto")
+    return {
+        "paths": paths,
+        "verdicts": clusters.verdicts(parts),
+        "clusters": {one.name: one.model["verdicts"] for one in parts},
+    }
+
+
+def _write_json(dest: str, diagnosis: t.Any, source: str | None) -> str:
+    path = os.path.join(os.path.abspath(dest), "diagnosis.json")
+    if source is not None and os.path.realpath(path) == os.path.realpath(source):
+        return path
+    return _write(dest, "diagnosis.json", json.dumps(diagnosis, indent=1, default=str) + "\n")
 
 
 def _load(path: str) -> t.Any:
@@ -124,27 +167,30 @@ def _write(folder: str, name: str, text: str) -> str:
     return path
 
 
-def _history(run_dir: str) -> Record | None:
+def _history(run_dir: str | None) -> Record | None:
     """The changes since the last audit, where the run is an audit and they can be read."""
-    path = os.path.join(os.path.abspath(run_dir), "history.json")
+    path = os.path.join(os.path.abspath(run_dir or ""), "history.json")
     try:
-        return history.read(read_json(path)) if os.path.exists(path) else None
+        return history.read(read_json(path)) if run_dir and os.path.exists(path) else None
     except RunFolderError as error:
         display.warning(f"{error}. The report is made without it.")
         return None
 
 
-def _summary(diagnosis: t.Any, changes: Record | None, report: str | None) -> list[console.Line]:
-    """The lines for this screen."""
+def _screen(changes: Record | None) -> tuple[int, int]:
+    """Columns and rows that there are for a summary, with the changes below it."""
     size = shutil.get_terminal_size((80, 24))
-    columns = min(max(size.columns, 80), 100)
-    rows = min(max(size.lines - _OWN_LINES, 24), 50)
-    below = [[], *history.lines(changes, columns)] if changes else []
-    return [*console.render(diagnosis, report, columns, max(rows - len(below), _LEAST_ROWS)), *below]
+    columns, rows = min(max(size.columns, 80), 100), min(max(size.lines - _OWN_LINES, 24), 50)
+    return columns, max(rows - len(history.lines(changes, columns)) - 1, _LEAST_ROWS) if changes else rows
 
 
-def _show(lines: list[console.Line], color: bool) -> None:
-    """Displays lines as raw text, in one call so that nothing gets between them; the log gets no colours."""
+def _show(summary: list[console.Line], changes: Record | None, quiet: bool, color: bool) -> None:
+    """Displays it as raw text, in one call so that nothing gets between its lines; the log gets no colours."""
+    lines = summary
+    if changes and quiet and history.is_quiet(changes):
+        lines = [[("✔ ", "healthy"), (history.line(changes), "plain")]]
+    elif changes:
+        lines = [*summary, [], *history.lines(changes, _screen(None)[0])]
     text = console.plain(lines)
     if color:
         # stringc colours only where Ansible does.

@@ -28,6 +28,9 @@ options:
       - The run folder on the control node. The evidence is written to C(nodes/<inventory host>.json) in it, readable by its owner only.
       - Without it the evidence is returned as RV(evidence).
     type: path
+  node_name:
+    description: The name of the host's Node, where the inventory knows it. It helps to match the two where the host does not answer.
+    type: str
   timeout:
     description: Seconds after which the node gives up, from 5 to 3600. What was seen until then is kept.
     type: int

@@ -22,7 +22,8 @@ description:
 options:
   run_dir:
     description:
-      - A run folder. Its C(diagnosis.json) is read.
+      - A run folder. Its C(diagnosis.json) is read, or those of its clusters; then the page is an overview with a page a cluster beside it,
+        in C(clusters/).
       - Exactly one of O(run_dir) and O(diagnosis) is needed.
     type: path
   diagnosis:
@@ -93,7 +94,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 paths:
-  description: The files written, or in their place already, by format.
+  description: The files written, or in their place already, by format; of several clusters the folder C(clusters) for V(json).
   returned: success
   type: dict
   sample:
@@ -108,4 +109,10 @@ verdicts:
     at_risk: 0
     unknown: 0
     healthy: 4
+clusters:
+  description: The same by cluster.
+  returned: the run folder is of several clusters
+  type: dict
+  sample:
+    prod: {expired: 0, failing: 37, at_risk: 0, unknown: 0, healthy: 4}
 """

@@ -18,6 +18,9 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.v
 
 MAX_FILE_BYTES = 512 * 1024 * 1024
 
+CLUSTER_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
+"""A cluster's name. It is a folder's name, a group's and a part of host names, and so has no dot."""
+
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -29,6 +32,20 @@ def node_file(run_dir: str, host: str) -> str:
     """The path of a host's evidence. A name that is no plain file name is escaped, so that no host can write elsewhere."""
     name = _UNSAFE.sub(lambda match: f"%{ord(match.group()):02X}", host)
     return os.path.join(run_dir, "nodes", f"{name.lstrip('.') or '%2E'}.json")
+
+
+def cluster_folders(run_dir: str) -> dict[str, str]:
+    """The run folders in a run folder, by cluster: of a run over several clusters each has its own in ``clusters/``. Else empty.
+
+    Raises RunFolderError for one that is a link, as what is written there would go elsewhere.
+    """
+    folder = os.path.join(run_dir, "clusters")
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    found = {name: os.path.join(folder, name) for name in names if CLUSTER_NAME.fullmatch(name)}
+    for path in (folder, *found.values()):
+        if os.path.islink(path):
+            raise RunFolderError(f"{path}: is a link")
+    return {name: path for name, path in found.items() if os.path.isdir(path)}
 
 
 def read_json(path: str) -> t.Any:

@@ -110,6 +110,7 @@ def diagnose(
         "now": moment,
         "only_hosts": only_hosts,
         "cluster": {
+            "name": dig(evidence, "manifest", "cluster_name"),
             "api_url": control_plane.get("url"),
             "version": control_plane.get("version"),
             "reachable": control_plane.get("reachable"),

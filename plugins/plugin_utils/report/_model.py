@@ -66,6 +66,7 @@ def read(value: t.Any) -> Record:
     return {
         "now": time(value.get("now")),
         "cluster": {
+            "name": text(cluster.get("name"), 63) or None,
             "api_url": text(cluster.get("api_url")),
             "version": text(cluster.get("version")),
             "reachable": choice(cluster.get("reachable"), (True, False), None),

@@ -69,18 +69,25 @@ def _header(model: Record, columns: int) -> list[Line]:
         f"{clock(model['now'])} UTC" if model["now"] else "time unknown",
     ]
     rest = "   ".join(part for part in parts if part)
-    name = shorten(cluster["api_url"].removeprefix("https://") or "unknown", columns - width(rest) - 13)
-    counts: Line = [("Nodes     ", "dim"), (f"{len(model['nodes'])}:", "strong")]
-    for verdict in VERDICTS:
-        number = model["verdicts"][verdict]
-        if number:
-            counts.append((f"  {_MARKS[verdict]} {number} {WORDS[verdict].lower()}", verdict))
-    if _height([counts], columns) > 1:
-        counts = [("Nodes ", "dim"), *((text.replace("  ", " ", 1), style) for text, style in counts[1:])]
+    address = cluster["api_url"].removeprefix("https://") or "unknown"
+    name = shorten(f"{cluster['name']}: {address}" if cluster["name"] else address, columns - width(rest) - 13)
     return [
         [("Cluster   ", "dim"), (name, "strong"), (f"   {rest}", "plain")],
-        counts if model["nodes"] else [("Nodes     none", "unknown")],
+        counts(model["verdicts"], columns),
     ]
+
+
+def counts(verdicts: t.Mapping[str, int], columns: int) -> Line:
+    """How many nodes there are, and how many of each verdict."""
+    line: Line = [("Nodes     ", "dim"), (f"{sum(verdicts.values())}:", "strong")]
+    for verdict in VERDICTS:
+        if number := verdicts[verdict]:
+            line.append((f"  {_MARKS[verdict]} {number} {WORDS[verdict].lower()}", verdict))
+    if len(line) == 2:
+        return [("Nodes     none", "unknown")]
+    if _height([line], columns) > 1:
+        return [("Nodes ", "dim"), *((text.replace("  ", " ", 1), style) for text, style in line[1:])]
+    return line
 
 
 def _attention(model: Record, columns: int, room: int) -> list[Line]:

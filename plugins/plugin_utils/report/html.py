@@ -71,17 +71,19 @@ def render(diagnosis: t.Any, history: Record | None = None) -> str:
         MalformedDiagnosisError: see ``_model.read``.
     """
     model = read(diagnosis)
+    return page("report.html.j2", history, model=model, nodes=_nodes(model), not_seen=not_seen(model))
+
+
+def page(template: str, history: Record | None = None, **values: t.Any) -> str:
+    """A page by one of the templates, which also know verdicts, words, style sheet, script and policy, and the changes since the last audit."""
     names = ("report.css", "history.css", "report.js")
     css, own_css, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in names)
-    if history is not None:
-        css += own_css
+    css += own_css if history else ""
     return (
         _environment()
-        .get_template("report.html.j2")
+        .get_template(template)
         .render(
-            model=model,
-            nodes=_nodes(model),
-            not_seen=_not_seen(model),
+            **values,
             verdicts=VERDICTS,
             states=STATES,
             words={**STATE_WORDS, **VERDICT_WORDS},
@@ -218,7 +220,7 @@ def _bar(record: Record, now_text: str | None) -> Record:
     return {**record, "scale": scale, "state": state}
 
 
-def _not_seen(model: Record) -> list[Record]:
+def not_seen(model: Record) -> list[Record]:
     """What was not seen, grouped: subject, reason, where, one message."""
     messages: dict[tuple[str, str], str] = {}
     for source in (model["cluster"]["not_seen"], *(node["missing"] for node in model["nodes"])):
