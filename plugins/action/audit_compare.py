@@ -12,15 +12,20 @@ import typing as t
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._files import write_json
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._run_folder import RunFolderError, read_json
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._run_folder import (
+    RunFolderError,
+    cluster_folders,
+    read_json,
+)
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.history import folder
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.history.diff import compare
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.history.diff import CHANGES, compare
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.history.record import (
     SCHEMA,
+    Data,
+    Judged,
     MalformedError,
     audit_of,
-    cluster_name,
-    nodes_of,
+    judged,
 )
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.history.trend import AUDITS, trend_of
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report import history as words
@@ -45,14 +50,10 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         _validation, options = self.validate_argument_spec(argument_spec=_ARGUMENTS)
         run_dir, history_dir = (os.path.abspath(options[name]) for name in ("run_dir", "history_dir"))
-        path = os.path.join(run_dir, "diagnosis.json")
         try:
-            diagnosis = read_json(path)
-            found = _compared(diagnosis, history_dir, options["cluster"])
+            found = _compared(run_dir, history_dir, options["cluster"])
         except RunFolderError as error:
             raise AnsibleActionFail(f"{error}: run the role diagnose first, or name another run_dir") from error
-        except MalformedError as error:
-            raise AnsibleActionFail(f"{path} is not a diagnosis: {error}") from error
         except OSError as error:
             raise AnsibleActionFail(f"{history_dir} cannot be read: {error.strerror}") from error
         try:
@@ -80,22 +81,27 @@ class ActionModule(ActionBase):
         return result
 
 
-def _compared(diagnosis: t.Any, history_dir: str, cluster: str | None) -> dict[str, t.Any]:
+def _compared(run_dir: str, history_dir: str, cluster: str | None) -> dict[str, t.Any]:
     """``{audit, nodes, history}``: what is to be kept, and what ``history.json`` says."""
-    time = str(diagnosis.get("now")) if isinstance(diagnosis, dict) else ""
-    nodes_of(diagnosis, "")  # before its time is used
+    folders: dict[str, str] = cluster_folders(run_dir)
+    parts = [_judged(path, name) for name, path in folders.items()] or [_judged(run_dir, cluster)]
+    time = max(part.time for part in parts)
     audits, passed_over = folder.read_audits(history_dir, time, AUDITS)
-    name = cluster or cluster_name(diagnosis) or _only_cluster(audits) or ""
-    nodes, unjudged = nodes_of(diagnosis, name)
-    earlier, times = [], []
-    for each in sorted({node["cluster"] for node in nodes} or {name}):
-        last, when, unreadable = folder.read_last(history_dir, audits, each)
-        passed_over += [item for item in unreadable if item not in passed_over]
-        earlier += last
+    if not parts[0].cluster:
+        # An API server that did not say its name: that of the earlier audits, where it is one.
+        names = {name for audit in audits.values() for name in audit["clusters"]}
+        parts = [_judged(run_dir, names.pop())] if len(names) == 1 else parts
+    nodes: list[Data] = []
+    changes: dict[str, list[Data]] = {kind: [] for kind in CHANGES}
+    times = []
+    for part in parts:
+        last, when, unreadable = folder.read_last(history_dir, audits, part.cluster)
+        merged, changed = compare(part, last)
+        nodes += merged
+        changes = {kind: items + changed[kind] for kind, items in changes.items()}
         times += [when] if when else []
-    complete = diagnosis.get("only_hosts") is not True and _nodes_were_listed(diagnosis)
-    merged, changes = compare(nodes, unjudged, earlier, complete)
-    audit = audit_of(diagnosis, merged, complete)
+        passed_over += [item for item in unreadable if item not in passed_over]
+    audit = audit_of(parts, nodes)
     history = {
         "schema": words.SCHEMA,
         "since": max(times, default=None),
@@ -104,17 +110,13 @@ def _compared(diagnosis: t.Any, history_dir: str, cluster: str | None) -> dict[s
         "trend": trend_of(audits.values(), audit),
         "passed_over": passed_over,
     }
-    return {"audit": audit, "nodes": merged, "history": history}
+    return {"audit": audit, "nodes": nodes, "history": history}
 
 
-def _only_cluster(audits: t.Mapping[str, t.Any]) -> str | None:
-    """The cluster of all earlier audits, where an API server that does not answer left this one without a name."""
-    names = {name for audit in audits.values() for name in audit["clusters"]}
-    return names.pop() if len(names) == 1 else None
-
-
-def _nodes_were_listed(diagnosis: dict[str, t.Any]) -> bool:
-    cluster = diagnosis.get("cluster")
-    gaps = cluster.get("not_seen") if isinstance(cluster, dict) else None
-    subjects = {str(gap.get("subject")) for gap in gaps or () if isinstance(gap, dict)}
-    return not subjects & {"node_info", "node_info.nodes"}
+def _judged(run_dir: str, cluster: str | None) -> Judged:
+    path = os.path.join(run_dir, "diagnosis.json")
+    diagnosis = read_json(path)
+    try:
+        return judged(diagnosis, cluster)
+    except MalformedError as error:
+        raise RunFolderError(f"{path} is not a diagnosis ({error})") from error

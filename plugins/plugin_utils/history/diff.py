@@ -16,35 +16,26 @@ import typing as t
 
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.rule_files import SEVERITIES
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.verdict import VERDICTS
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.history.record import NOT_ASKED, Data
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.history.record import NOT_ASKED, Data, Judged, Key
 
 CHANGES = ("new", "resolved", "worse", "unseen", "joined", "gone")
 """Kinds of changes; the first three are of findings and verdicts, the others of nodes."""
 
-Key = tuple[str, str]
 
-
-def compare(
-    nodes: t.Sequence[Data],
-    unjudged: t.Mapping[Key, frozenset[str]],
-    earlier: t.Sequence[Data],
-    complete: bool,
-) -> tuple[list[Data], dict[str, list[Data]]]:
-    """``(nodes, changes)``: the nodes with what is carried over, and the changes by their kind.
+def compare(part: Judged, earlier: t.Sequence[Data]) -> tuple[list[Data], dict[str, list[Data]]]:
+    """``(nodes, changes)`` of one cluster: its nodes with what is carried over, and the changes by their kind.
 
     Args:
-        nodes: of this audit (``record.nodes_of``).
-        unjudged: by ``(cluster, name)``, the rules that lacked evidence.
-        earlier: the nodes of the last audit of each of the clusters; empty for the first.
-        complete: the whole fleet was asked, so that a node that is not there has left.
+        part: this audit.
+        earlier: the nodes of the last audit; empty for the first.
 
     ``changes``: of findings ``{cluster, node, rule, title, stage, severity, role}``, of what got worse ``{cluster, node, before, after, title}``
-    (verdicts, or severities of one finding), of nodes ``{cluster, node, why, standing}``.
+    (verdicts, or severities of one finding), of nodes ``{cluster, node}``, of those that are not seen also ``{why, standing}``.
     """
     before = {_key(node): node for node in earlier}
     changes: dict[str, list[Data]] = {kind: [] for kind in CHANGES}
     result = []
-    for node in nodes:
+    for node in part.nodes:
         key = _key(node)
         old = before.pop(key, None)
         if old is None:
@@ -52,14 +43,14 @@ def compare(
             changes["joined"].append(_of(node))
             result.append(node)
         else:
-            result.append(_one(node, old, unjudged.get(key, frozenset()), changes))
+            result.append(_one(node, old, part.unjudged[key], changes))
     for old in before.values():
-        if complete:
+        if part.complete:
             changes["gone"].append(_of(old))
         else:
-            result.append(
-                {**old, "verdict": "unknown", "seen": False, "why": NOT_ASKED, "certificates": _NO_CERTIFICATES}
-            )
+            lost = {"verdict": "unknown", "seen": False, "why": NOT_ASKED, "certificates": _NO_CERTIFICATES}
+            standing = [{**finding, "stands": True} for finding in old["findings"]]
+            result.append({**old, **lost, "findings": standing})
     return result, changes
 
 
@@ -71,7 +62,9 @@ def _one(node: Data, old: Data, unjudged: frozenset[str], changes: dict[str, lis
     found = {finding["rule"]: finding for finding in node["findings"]}
     known = {finding["rule"]: finding for finding in old["findings"]}
     standing = [
-        finding for rule, finding in known.items() if rule not in found and (not node["seen"] or rule in unjudged)
+        {**finding, "stands": True}
+        for rule, finding in known.items()
+        if rule not in found and (not node["seen"] or rule in unjudged)
     ]
     stands = {finding["rule"] for finding in standing}
     changes["new"] += [_of(node, finding) for rule, finding in found.items() if rule not in known]

@@ -40,11 +40,10 @@ _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n"}
 
 def render(audit: Data, nodes: t.Sequence[Data]) -> str:
     """The metrics of an audit (``record.audit_of``) and its nodes, each family in one piece, ended by ``# EOF``."""
-    time, known = audit["time"], {node["cluster"] for node in nodes}
     series: dict[str, list[tuple[dict[str, str | None], float]]] = {name: [] for name in METRICS}
-    for cluster in sorted({*audit["clusters"], *known}):
+    for cluster in sorted({*audit["clusters"], *(node["cluster"] for node in nodes)}):
         of_cluster: dict[str, str | None] = {"cluster": cluster}
-        series["timestamp_seconds"].append((of_cluster, _seconds(time)))
+        series["timestamp_seconds"].append((of_cluster, _seconds(audit["time"])))
         series["complete"].append((of_cluster, int(audit["complete"])))
         series["gaps"].append((of_cluster, audit["gaps"]))
         asked = [node for node in nodes if node["cluster"] == cluster and node["why"] != NOT_ASKED]
@@ -61,12 +60,14 @@ def render(audit: Data, nodes: t.Sequence[Data]) -> str:
                 series[f"{end}_timestamp_seconds"].append(({**labels, "certificate": name}, _seconds(validity[end])))
         for finding in node["findings"]:
             what = {key: finding[key] for key in ("rule", "stage", "severity", "role")}
-            judged = "now" if finding["as_of"] == time else "earlier"
+            judged = "earlier" if finding["stands"] else "now"
             series["finding"].append(({**labels, **what, "judged": judged}, 1))
     lines = []
     for name, help_text in METRICS.items():
         lines += [f"# HELP {PREFIX}{name} {help_text}", f"# TYPE {PREFIX}{name} gauge"]
-        lines += [f"{PREFIX}{name}{_labels(labels)} {value:.0f}" for labels, value in series[name]]
+        # Two hostile names may read the same, and of two equal series Prometheus takes neither.
+        distinct = {_labels(labels): value for labels, value in reversed(series[name])}
+        lines += [f"{PREFIX}{name}{labels} {value:.0f}" for labels, value in reversed(distinct.items())]
     return "\n".join([*lines, "# EOF", ""])
 
 

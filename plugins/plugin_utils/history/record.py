@@ -16,12 +16,14 @@ A *node* here is::
      seen: true,                    # it answered, so what was not found is not there
      why: null,                     # else: timeout, unreachable, not_asked …
      known: {verdict, time},        # the last verdict but unknown; null: there was none
-     findings: [{rule, title, stage, severity, role, as_of}],   # but info; as_of: the audit that last judged it
+     findings: [{rule, title, stage, severity, role,
+                 as_of, stands}],      # but info; as_of: when it was last judged; stands: that was in an earlier audit
      certificates: {client: {not_before, not_after}, serving}}  # each null where it was not seen in this audit
 """
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 import typing as t
 from urllib.parse import urlsplit
@@ -33,6 +35,8 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.s
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.verdict import VERDICTS
 
 Data = dict[str, t.Any]
+Key = tuple[str, str]
+"""Of a node: its cluster and its name."""
 
 SCHEMA = "kubecare.kubelet_certs/audit/1"
 CERTIFICATES = ("client", "serving")
@@ -47,25 +51,46 @@ class MalformedError(ValueError):
     """A value is no diagnosis, or none of the history's files; the message says what is wrong."""
 
 
-def nodes_of(diagnosis: t.Any, cluster: str) -> tuple[list[Data], dict[tuple[str, str], frozenset[str]]]:
-    """``(nodes, unjudged)`` of a diagnosis: its nodes as above, and by ``(cluster, name)`` the rules that lacked evidence.
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """What is taken of one diagnosis.
+
+    ``nodes`` as above, ``unjudged``: of each node the rules that lacked evidence, ``gaps``: how many things of the cluster were not seen,
+    ``complete``: all its nodes were listed and asked.
+    """
+
+    cluster: str
+    time: str
+    nodes: list[Data]
+    unjudged: dict[Key, frozenset[str]]
+    gaps: int
+    complete: bool
+
+
+def judged(diagnosis: t.Any, cluster: str | None = None) -> Judged:
+    """What is taken of a diagnosis (``docs/diagnosis.md``).
 
     Args:
-        diagnosis: as ``docs/diagnosis.md`` has it.
-        cluster: the name of a node's cluster where the node does not say it.
+        diagnosis: the diagnosis.
+        cluster: the name of its cluster; by default its own, else the API server's host and port, else none.
     Raises:
         MalformedError: it is no diagnosis.
     """
-    time = _diagnosis_time(diagnosis)
+    if not isinstance(diagnosis, dict) or diagnosis.get("schema") != DIAGNOSIS:
+        raise MalformedError(f"it is not of the schema {DIAGNOSIS}")
+    time = _time(diagnosis.get("now"))
+    if time is None or not isinstance(diagnosis.get("nodes"), list):
+        raise MalformedError("it has no time or no list of nodes")
+    name = cluster or _cluster_name(diagnosis) or ""
     nodes: list[Data] = []
-    unjudged: dict[tuple[str, str], frozenset[str]] = {}
+    unjudged: dict[Key, frozenset[str]] = {}
     for item in diagnosis["nodes"]:
-        if not isinstance(item, dict) or not _text(item.get("name")):
-            raise MalformedError("a node of the diagnosis has no name")
+        if not _text(_mapping(item).get("name")):
+            raise MalformedError("one of its nodes has no name")
         verdict = _choice(item.get("verdict"), VERDICTS) or "unknown"
         gap = next((gap for gap in _mappings(item.get("missing")) if gap.get("subject") == "node"), None)
         node: Data = {
-            "cluster": _text(item.get("cluster")) or cluster,
+            "cluster": name,
             "name": _text(item["name"]),
             "pool": _text(item.get("pool")),
             "verdict": verdict,
@@ -73,46 +98,43 @@ def nodes_of(diagnosis: t.Any, cluster: str) -> tuple[list[Data], dict[tuple[str
             "why": (_text(gap.get("reason")) or "error") if gap else None,
             "known": None if verdict == "unknown" else {"verdict": verdict, "time": time},
             "findings": _findings(item.get("findings"), time),
-            "certificates": {name: _validity(item.get("certificates"), name) for name in CERTIFICATES},
+            "certificates": {kind: _validity(item.get("certificates"), kind) for kind in CERTIFICATES},
         }
         nodes.append(node)
-        unjudged[node["cluster"], node["name"]] = frozenset(
-            str(skipped.get("rule")) for skipped in _mappings(item.get("skipped"))
-        )
-    return nodes, unjudged
+        unjudged[name, node["name"]] = frozenset(str(skipped.get("rule")) for skipped in _mappings(item.get("skipped")))
+    gaps = _mappings(_mapping(diagnosis.get("cluster")).get("not_seen"))
+    listed = not {str(gap.get("subject")) for gap in gaps} & {"node_info", "node_info.nodes"}
+    complete = listed and diagnosis.get("only_hosts") is not True
+    return Judged(name, time, nodes, unjudged, len(gaps), complete)
 
 
-def cluster_name(diagnosis: t.Any) -> str | None:
-    """The cluster's name: its own, else the API server's host and port; None when neither is known."""
-    cluster = diagnosis.get("cluster") if isinstance(diagnosis, dict) else None
-    if not isinstance(cluster, dict):
-        return None
+def _cluster_name(diagnosis: Data) -> str | None:
+    cluster = _mapping(diagnosis.get("cluster"))
     url = _text(cluster.get("api_url"))
     try:
-        return _text(cluster.get("name")) or (urlsplit(url).netloc.rpartition("@")[2] if url else None) or url
+        return _text(cluster.get("name")) or (urlsplit(url).netloc.rpartition("@")[2] if url else None)
     except ValueError:
-        return url
+        return None
 
 
-def audit_of(diagnosis: Data, nodes: t.Sequence[Data], complete: bool) -> Data:
+def audit_of(parts: t.Sequence[Judged], nodes: t.Sequence[Data]) -> Data:
     """The audit in a few numbers, for the trend: ``{schema, time, complete, clusters, verdicts, nodes, seen, gaps, pools}``.
 
     Args:
-        diagnosis: the one that ``nodes`` were made of.
+        parts: of each of its clusters; at least one.
         nodes: those of this audit, with those that were carried over from earlier ones.
-        complete: the whole fleet was asked.
     """
-    time = _diagnosis_time(diagnosis)
+    time = max(part.time for part in parts)
     asked = [node for node in nodes if node["why"] != NOT_ASKED]
     return {
         "schema": SCHEMA,
         "time": time,
-        "complete": complete,
-        "clusters": sorted({node["cluster"] for node in nodes}),
+        "complete": all(part.complete for part in parts),
+        "clusters": sorted(part.cluster for part in parts),
         "verdicts": {verdict: sum(node["verdict"] == verdict for node in asked) for verdict in VERDICTS},
         "nodes": len(asked),
         "seen": sum(node["seen"] for node in asked),
-        "gaps": len(_mappings(_mapping(diagnosis.get("cluster")).get("not_seen"))),
+        "gaps": sum(part.gaps for part in parts),
         "pools": _pools(asked, time),
     }
 
@@ -199,15 +221,6 @@ def _check_schema(value: t.Any) -> None:
         raise MalformedError("it has no time")
 
 
-def _diagnosis_time(diagnosis: t.Any) -> str:
-    if not isinstance(diagnosis, dict) or diagnosis.get("schema") != DIAGNOSIS:
-        raise MalformedError(f"it is not of the schema {DIAGNOSIS}")
-    time = _time(diagnosis.get("now"))
-    if time is None or not isinstance(diagnosis.get("nodes"), list):
-        raise MalformedError("the diagnosis has no time or no list of nodes")
-    return time
-
-
 def _findings(value: t.Any, time: str | None) -> list[Data]:
     """``time``: of the audit that judged them; None: each says it itself."""
     return [
@@ -218,6 +231,7 @@ def _findings(value: t.Any, time: str | None) -> list[Data]:
             "severity": item["severity"],
             "role": _choice(item.get("role"), ROLES) or "contributing",
             "as_of": time or _time(item.get("as_of")),
+            "stands": time is None and item.get("stands") is True,
         }
         for item in _mappings(value)
         if _text(item.get("rule")) and _choice(item.get("severity"), JUDGED)
