@@ -151,7 +151,7 @@ def test_what_is_wrong_is_named(audits: Audits) -> None:
     with pytest.raises(AnsibleActionFail, match="keep is -1"):
         run(audit_keep, run_dir=audits.judge(1, BAD), history_dir=audits.history, keep=-1)
     (audits.folder / "file").write_text("")
-    with pytest.raises(AnsibleActionFail, match="cannot be written: Not a directory. Earlier audits are untouched"):
+    with pytest.raises(AnsibleActionFail, match=r"cannot be written: Not a directory\. Earlier audits are untouched"):
         run(audit_keep, run_dir=audits.judge(1, BAD), history_dir=str(audits.folder / "file"))
     with pytest.raises(AnsibleError):
         run(audit_keep, run_dir=audits.judge(1, BAD), history_dir=audits.history, kep=3)
