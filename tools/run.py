@@ -296,6 +296,7 @@ def test_parts() -> list[Part]:
         Part("collection build and use", collection_build.act),
         Part("artefact", release.act),
         Part("report in a browser", _browser),
+        Part("audits", lambda log: _pytest(log, "tests/audit")),
         Part("hostile input", lambda log: _pytest(log, "tests/fuzz")),
         Part("faults while running", _running, shown=True),
         Part(

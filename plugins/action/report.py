@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 import typing as t
 
@@ -17,13 +16,15 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.color import stringc
 from ansible.utils.display import Display
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._files import write_text
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._run_folder import (
     RunFolderError,
     cluster_folders,
     read_json,
 )
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report import clusters, console, html
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report import clusters, console, history, html
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._model import MalformedDiagnosisError, read
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._read import Record
 
 display = Display()
 
@@ -50,9 +51,12 @@ _ARGUMENTS = {
     },
     "dest": {"type": "path"},
     "color": {"type": "str", "choices": ["auto", "never"], "default": "auto"},
+    "quiet": {"type": "bool", "default": False},
 }
 _OWN_LINES = 8
 """Lines of a screen that Ansible itself needs: banners, the result, the recap."""
+_LEAST_ROWS = 14
+"""Of the summary, however much changed since the last audit."""
 
 
 class ActionModule(ActionBase):
@@ -79,8 +83,9 @@ class ActionModule(ActionBase):
             folders = cluster_folders(run_dir) if run_dir else {}
         except RunFolderError as error:
             raise AnsibleActionFail(str(error)) from error
+        changes = _history(run_dir)
         if folders:
-            result.update(changed=False, **_clusters(folders, dest, formats, options["color"] == "auto"))
+            result.update(changed=False, **_clusters(folders, options, dest, changes))
             return result
         source = os.path.join(os.path.abspath(run_dir), "diagnosis.json") if run_dir else None
         diagnosis = _load(source) if source else options["diagnosis"]
@@ -88,20 +93,27 @@ class ActionModule(ActionBase):
         try:
             verdicts = read(diagnosis)["verdicts"]
             if "html" in formats:
-                paths["html"] = _write(dest, "report.html", html.render(diagnosis))
+                paths["html"] = _write(dest, "report.html", html.render(diagnosis, changes))
             if "json" in formats:
                 paths["json"] = _write_json(dest, diagnosis, source)
             if "console" in formats:
-                _show(console.render(diagnosis, paths.get("html"), *_screen()), options["color"] == "auto")
+                columns, rows = _screen(changes)
+                _show(
+                    console.render(diagnosis, paths.get("html"), columns, rows),
+                    changes,
+                    options["quiet"],
+                    options["color"] == "auto",
+                )
         except MalformedDiagnosisError as error:
             raise AnsibleActionFail(f"{source or 'diagnosis'} is not a diagnosis: {error}") from error
         result.update(changed=False, paths=paths, verdicts=verdicts)
         return result
 
 
-def _clusters(folders: dict[str, str], dest: str, formats: list[str], color: bool) -> dict[str, t.Any]:
+def _clusters(folders: dict[str, str], options: Record, dest: str, changes: Record | None) -> dict[str, t.Any]:
     """Reports on several clusters (name → run folder): a page each, and one over all. Files go below ``dest`` as they lie in a run folder."""
-    columns, rows = _screen()
+    columns, rows = _screen(changes)
+    formats = options["formats"]
     parts = []
     paths: dict[str, str] = {}
     for name, folder in folders.items():
@@ -116,11 +128,12 @@ def _clusters(folders: dict[str, str], dest: str, formats: list[str], color: boo
         if "json" in formats:
             _write_json(own_dest, diagnosis, source)
     if "html" in formats:
-        paths["html"] = _write(dest, "report.html", clusters.page(parts))
+        paths["html"] = _write(dest, "report.html", clusters.page(parts, changes))
     if "json" in formats:
         paths["json"] = os.path.join(os.path.abspath(dest), "clusters")
     if "console" in formats:
-        _show(clusters.lines(parts, paths.get("html"), columns), color)
+        lines = clusters.lines(parts, paths.get("html"), columns)
+        _show(lines, changes, options["quiet"], options["color"] == "auto")
     return {
         "paths": paths,
         "verdicts": clusters.verdicts(parts),
@@ -146,38 +159,39 @@ def _load(path: str) -> t.Any:
 
 
 def _write(folder: str, name: str, text: str) -> str:
-    """Replaces the file in one step; a link of that name is replaced and not followed. Returns its path."""
+    """Replaces the file in one step. Returns its path."""
     path = os.path.join(os.path.abspath(folder), name)
-    part = f"{path}.{secrets.token_hex(6)}.part"
     try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        try:
-            with open(
-                os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666),
-                "w",
-                encoding="utf-8",
-                errors="backslashreplace",
-            ) as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, path)
-        finally:
-            if os.path.lexists(part):
-                os.unlink(part)
+        write_text(path, text)
     except OSError as error:
         raise AnsibleActionFail(f"{path} cannot be written: {error.strerror}") from error
     return path
 
 
-def _screen() -> tuple[int, int]:
-    """Columns and rows that there are for a summary."""
+def _history(run_dir: str | None) -> Record | None:
+    """The changes since the last audit, where the run is an audit and they can be read."""
+    path = os.path.join(os.path.abspath(run_dir or ""), "history.json")
+    try:
+        return history.read(read_json(path)) if run_dir and os.path.exists(path) else None
+    except RunFolderError as error:
+        display.warning(f"{error}. The report is made without it.")
+        return None
+
+
+def _screen(changes: Record | None) -> tuple[int, int]:
+    """Columns and rows that there are for a summary, with the changes below it."""
     size = shutil.get_terminal_size((80, 24))
-    return min(max(size.columns, 80), 100), min(max(size.lines - _OWN_LINES, 24), 50)
+    columns, rows = min(max(size.columns, 80), 100), min(max(size.lines - _OWN_LINES, 24), 50)
+    return columns, max(rows - len(history.lines(changes, columns)) - 1, _LEAST_ROWS) if changes else rows
 
 
-def _show(lines: list[console.Line], color: bool) -> None:
-    """Displays the summary as raw text, in one call so that nothing gets between its lines; the log gets no colours."""
+def _show(summary: list[console.Line], changes: Record | None, quiet: bool, color: bool) -> None:
+    """Displays it as raw text, in one call so that nothing gets between its lines; the log gets no colours."""
+    lines = summary
+    if changes and quiet and history.is_quiet(changes):
+        lines = [[("✔ ", "healthy"), (history.line(changes), "plain")]]
+    elif changes:
+        lines = [*summary, [], *history.lines(changes, _screen(None)[0])]
     text = console.plain(lines)
     if color:
         # stringc colours only where Ansible does.

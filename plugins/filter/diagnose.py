@@ -39,6 +39,9 @@ options:
     description: Judge only the nodes that an inventory host was matched to.
     type: bool
     default: false
+  pool_label:
+    description: A label of nodes that names their pool. It goes before those that providers give.
+    type: str
 """
 
 EXAMPLES = r"""
@@ -92,6 +95,7 @@ def diagnose_filter(
     rule_dirs: t.Sequence[str] = (),
     rule_overrides: t.Mapping[str, t.Any] | None = None,
     only_hosts: bool = False,
+    pool_label: str | None = None,
 ) -> dict[str, t.Any]:
     """See DOCUMENTATION. Raises AnsibleFilterError naming the input or option that is wrong."""
     if JMESPATH_IMPORT_ERROR:
@@ -101,7 +105,9 @@ def diagnose_filter(
     try:
         rules = load_rules([BUILT_IN, *rule_dirs]) if rule_dirs else built_in_rules()
         rules = apply_overrides(rules, rule_overrides or {})
-        return diagnose(_plain(evidence), rules, now=str(now) if now else None, only_hosts=only_hosts)
+        return diagnose(
+            _plain(evidence), rules, now=str(now) if now else None, only_hosts=only_hosts, pool_label=pool_label
+        )
     except (RuleError, ValueError) as error:
         raise AnsibleFilterError(f"{NAME}: {error}") from error
 

@@ -4,12 +4,13 @@
 #
 # PRIVATE to the collection: may change at any time.
 
-"""Files of evidence: written whole or not at all, for their owner only."""
+"""Files that are written whole or not at all; those of evidence for their owner only."""
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
 import tempfile
 import typing as t
 
@@ -27,6 +28,25 @@ def write_json(path: str, data: t.Any) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def write_text(path: str, text: str) -> None:
+    """Replaces a file in one step, readable as the umask has it, in a folder that is made; a link of its name is replaced and not followed.
+
+    What is no text for UTF-8 is written as an escape. Raises OSError.
+    """
+    part = f"{path}.{secrets.token_hex(6)}.part"
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    try:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(part, path)
+    finally:
+        if os.path.lexists(part):
+            os.unlink(part)
 
 
 def _make_private(folder: str) -> None:

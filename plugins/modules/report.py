@@ -15,6 +15,7 @@ author:
 description:
   - Shows what the filter P(kubecare.kubelet_certs.diagnose#filter) found, as a summary that fits one screen, as one
     self-contained HTML page, and as JSON.
+  - Of a run that M(kubecare.kubelet_certs.audit_compare) compared, it shows the changes since the last audit and the trend as well.
   - It runs on the control node and connects to nothing.
   - Everything in a diagnosis is taken for hostile. Control characters are made visible, HTML is escaped, and the page's
     own Content-Security-Policy lets nothing run but the page's own script.
@@ -50,6 +51,12 @@ options:
     type: str
     choices: [auto, never]
     default: auto
+  quiet:
+    description:
+      - Display one line instead of the summary when all nodes are healthy and nothing is new, resolved or worse since the last audit.
+      - Only of a run that M(kubecare.kubelet_certs.audit_compare) compared.
+    type: bool
+    default: false
 attributes:
   check_mode:
     description: Can run in check mode, and then does the same. A report is an answer and no change.

@@ -11,6 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._time import format_time, parse_time
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._pools import pool_of
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.changes import (
     cluster_changes,
     node_changes,
@@ -55,7 +56,13 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.v
 SCHEMA = "kubecare.kubelet_certs/diagnosis/1"
 
 
-def diagnose(evidence: t.Any, rules: t.Sequence[Rule], now: str | None = None, only_hosts: bool = False) -> Data:
+def diagnose(
+    evidence: t.Any,
+    rules: t.Sequence[Rule],
+    now: str | None = None,
+    only_hosts: bool = False,
+    pool_label: str | None = None,
+) -> Data:
     """Judges a run folder's evidence.
 
     Args:
@@ -63,6 +70,7 @@ def diagnose(evidence: t.Any, rules: t.Sequence[Rule], now: str | None = None, o
         rules: what to look for, by stage.
         now: the time to judge at; by default the latest time of collection in the evidence.
         only_hosts: judge the nodes that a host was matched to, and no others.
+        pool_label: a label that names a node's pool (``_pools.py``).
 
     Raises:
         ValueError: ``now`` is no time, or is not given and the evidence carries none.
@@ -93,11 +101,14 @@ def diagnose(evidence: t.Any, rules: t.Sequence[Rule], now: str | None = None, o
         _judge(_view(name, moment, cluster, by_name, probes, matching, csrs), rules, shared, shared_changes)
         for name in names
     ]
+    for node in nodes:
+        node["pool"] = pool_of(dig(by_name.get(node["name"]), "labels"), pool_label)
     nodes.sort(key=lambda node: (VERDICTS.index(node["verdict"]), node["name"]))
     control_plane = dig(cluster.control_plane_info, "api_server") or {}
     return {
         "schema": SCHEMA,
         "now": moment,
+        "only_hosts": only_hosts,
         "cluster": {
             "name": dig(evidence, "manifest", "cluster_name"),
             "api_url": control_plane.get("url"),

@@ -76,9 +76,11 @@ def verdicts(parts: t.Sequence[Part]) -> dict[str, int]:
     return {verdict: sum(one.model["verdicts"][verdict] for one in parts) for verdict in VERDICTS}
 
 
-def page(parts: t.Sequence[Part]) -> str:
+def page(parts: t.Sequence[Part], history: Record | None = None) -> str:
     """The overview as an HTML page: each cluster's causes and worst nodes, with links to ``clusters/<name>/report.html`` beside it."""
-    return html.page("clusters.html.j2", parts=sorted(parts, key=lambda one: one.worst), totals=verdicts(parts))
+    return html.page(
+        "clusters.html.j2", history, parts=sorted(parts, key=lambda one: one.worst), totals=verdicts(parts)
+    )
 
 
 def _has_cluster(diagnosis: t.Any) -> bool:

@@ -20,7 +20,7 @@ import re
 import typing as t
 from pathlib import Path
 
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report import _text, _unseen
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report import _text, _unseen, trend
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._model import (
     STAGES,
     STATES,
@@ -61,20 +61,27 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _MAX_DEPTH = 4
 
 
-def render(diagnosis: t.Any) -> str:
+def render(diagnosis: t.Any, history: Record | None = None) -> str:
     """The page for a diagnosis (``docs/diagnosis.md``).
 
+    Args:
+        diagnosis: the diagnosis.
+        history: the changes since the last audit and the trend, as ``history.read`` gives them.
     Raises:
         MalformedDiagnosisError: see ``_model.read``.
     """
     model = read(diagnosis)
     advice = _unseen.ADVICE if any(map(_unseen.wants_root, model["nodes"])) else ""
-    return page("report.html.j2", model=model, nodes=_nodes(model), not_seen=not_seen(model), advice=advice)
+    return page(
+        "report.html.j2", history, model=model, nodes=_nodes(model), not_seen=not_seen(model), advice=advice
+    )
 
 
-def page(template: str, **values: t.Any) -> str:
-    """A page by one of the templates, which also know verdicts, words, style sheet, script and policy."""
-    css, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
+def page(template: str, history: Record | None = None, **values: t.Any) -> str:
+    """A page by one of the templates, which also know verdicts, words, style sheet, script and policy, and the changes since the last audit."""
+    names = ("report.css", "history.css", "report.js")
+    css, own_css, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in names)
+    css += own_css if history else ""
     return (
         _environment()
         .get_template(template)
@@ -83,6 +90,10 @@ def page(template: str, **values: t.Any) -> str:
             verdicts=VERDICTS,
             states=STATES,
             words={**STATE_WORDS, **VERDICT_WORDS},
+            history=history,
+            trend=trend.pictures(history["trend"]) if history else [],
+            several=history is not None and len({pool["cluster"] for pool in history["trend"]}) > 1,
+            geometry=trend,
             css=css,
             script=script,
             policy=policy(css, script),
