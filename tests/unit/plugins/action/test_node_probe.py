@@ -17,12 +17,11 @@ import typing as t
 
 import pytest
 import yaml
-from ansible_collections.kubecare.kubelet_certs.plugins.action.node_probe import (
-    ARGUMENT_SPEC,
-    _reason,
-)
+from ansible_collections.kubecare.kubelet_certs.plugins.action.node_probe import ARGUMENT_SPEC
+from ansible_collections.kubecare.kubelet_certs.plugins.doc_fragments import api_module, k8s_auth
 from ansible_collections.kubecare.kubelet_certs.plugins.modules import node_probe
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._deadline import NoAnswerInTimeError, deadline
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.ways.reply import reason_of
 
 
 def _play(
@@ -184,11 +183,13 @@ def test_the_deadline_rings_and_gives_back_the_alarm() -> None:
     ],
 )
 def test_reason(message: str, reason: str) -> None:
-    assert _reason(message, "unreachable") == reason
+    assert reason_of(message, "unreachable") == reason
 
 
 def test_the_documentation_is_of_the_same_options() -> None:
     documented = yaml.safe_load(node_probe.DOCUMENTATION)["options"]
+    for fragment in (api_module, k8s_auth):
+        documented |= yaml.safe_load(fragment.ModuleDocFragment.DOCUMENTATION)["options"]
     assert {name: (option["type"], option.get("default")) for name, option in documented.items()} == {
         name: (option["type"], option.get("default")) for name, option in ARGUMENT_SPEC.items()
     }
