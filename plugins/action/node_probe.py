@@ -199,7 +199,8 @@ def _connect(options: Data, ending: contextlib.ExitStack) -> Api:
     """The API server. Raises ConfigurationMistake; credentials that must be files are gone when ``ending`` closes."""
     if KUBERNETES_IMPORT_ERROR is not None:
         raise ConfigurationMistake(f"the Python package {KUBERNETES_REQUIREMENT} is needed on the control node")
-    folder = ending.enter_context(tempfile.TemporaryDirectory(dir=constants.DEFAULT_LOCAL_TMP))
+    own = constants.DEFAULT_LOCAL_TMP  # type: ignore[attr-defined]
+    folder = ending.enter_context(tempfile.TemporaryDirectory(dir=own))
     return Api(access(options, folder), options["request_timeout"], max_bytes=MAX_KUBELET_BYTES)
 
 

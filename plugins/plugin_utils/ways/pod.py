@@ -33,7 +33,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.ways.reply 
 try:
     import websocket
 except ImportError:  # the kubernetes client needs it too, and its absence is told as that one's
-    websocket = None
+    websocket = None  # type: ignore[assignment]
 
 HOST_ROOT = "/host"
 """Where the pod has the node's root mounted, read-only."""
@@ -111,7 +111,7 @@ def send_script(api: Api, namespace: str, pod: str, container: str, script: byte
 
 
 def _url(api: Api, namespace: str, pod: str, container: str) -> str:
-    parts = urllib.parse.urlsplit(api.access.configuration.host)
+    parts = urllib.parse.urlsplit(str(api.access.configuration.host))
     quoted = [urllib.parse.quote(part, safe="") for part in (namespace, pod)]
     query = [("container", container), ("stdin", "true"), ("stdout", "true"), ("stderr", "true"), ("tty", "false")]
     query += [("command", word) for word in COMMAND]
@@ -157,7 +157,7 @@ def _exchange(api: Api, url: str, script: bytes, seconds: int, came: dict[int, l
 def _bounded_socket(**options: t.Any) -> t.Any:
     """A WebSocket that gives up when more than ``MAX_BYTES`` have come: the library has no bound of its own, not even for one frame."""
 
-    class Bounded(websocket.WebSocket):  # type: ignore[misc]
+    class Bounded(websocket.WebSocket):
         left = MAX_BYTES
 
         def _recv(self, bufsize: int) -> bytes:
