@@ -11,23 +11,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import secrets
-import tempfile
 import time
 import typing as t
 
 from ansible import constants
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._access import (
-    KUBERNETES_IMPORT_ERROR,
-    KUBERNETES_REQUIREMENT,
-    ConfigurationMistake,
-    access,
-)
-from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._api import Api, ApiError
-from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._cluster_evidence import API_ARGUMENTS
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._auth_arguments import API_ARGUMENTS
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._files import write_json
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._x509 import CRYPTOGRAPHY_IMPORT_ERROR
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._connection import (
@@ -43,17 +34,12 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.proto
     MAX_ANSWER_CHARS,
     build_script,
 )
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.ways.api_only import api_only
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.ways.pod import find_pod, send_script
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.ways.reply import Reply, evidence_of, reason_of
 
 Data = dict[str, t.Any]
 
 GRACE_SECONDS = 20
 """What the control side allows beyond the node's own time limit, for the way there and back."""
-
-MAX_KUBELET_BYTES = 16 * 1024 * 1024
-"""Of one answer that a kubelet gives through the API server."""
 
 WAYS = ("ssh", "pod", "api")
 """In the order in which ``auto`` tries them: who sees most comes first."""
@@ -84,7 +70,6 @@ _LIMITS = {
     "log_lines": (0, 1000),
     "request_timeout": (1, 3600),
 }
-_NODE_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
 
 
 class ActionModule(ActionBase):
@@ -93,6 +78,7 @@ class ActionModule(ActionBase):
     TRANSFERS_FILES = False
     _supports_check_mode = True
     _supports_async = False
+    _api: t.Any = None
 
     def run(self, tmp: str | None = None, task_vars: Data | None = None) -> Data:
         """Probes the node; a node that cannot be probed is a result, not a failure."""
@@ -128,18 +114,12 @@ class ActionModule(ActionBase):
         tried: list[Data] = []
         automatic = options["way"] == "auto"
         with contextlib.ExitStack() as ending:
-            api: Api | None = None
             for way in WAYS if automatic else (options["way"],):
-                if way == "ssh":
-                    evidence = self._by_connection(host, options, automatic)
-                else:
-                    try:
-                        api = api or _connect(options, ending)
-                        evidence = self._by_api(way, api, host, options)
-                    except ConfigurationMistake as error:
-                        if not automatic:
-                            raise AnsibleActionFail(str(error)) from error
-                        evidence = unreachable(host, time.time(), "error", str(error))
+                evidence = (
+                    self._by_connection(host, options, automatic)
+                    if way == "ssh"
+                    else self._through_api(way, host, options, automatic, ending)
+                )
                 if evidence["reachable"]:
                     return {**evidence, "way": way, "tried": tried}
                 tried.append({"way": way, **{key: evidence["not_seen"][0][key] for key in ("reason", "message")}})
@@ -149,6 +129,23 @@ class ActionModule(ActionBase):
                 for entry in tried
             ]
         return {**evidence, "way": None, "tried": tried}
+
+    def _through_api(self, way: str, host: str, options: Data, automatic: bool, ending: contextlib.ExitStack) -> Data:
+        """By a probe pod or by the API alone. What the user has to correct fails the task, or with ``auto`` this way alone."""
+        from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.ways import by_api
+
+        try:
+            if self._api is None:
+                own = constants.DEFAULT_LOCAL_TMP  # type: ignore[attr-defined]
+                self._api = ending.enter_context(by_api.connected(options, own))
+        except ValueError as error:
+            if not automatic:
+                raise AnsibleActionFail(str(error)) from error
+            return unreachable(host, time.time(), "error", str(error))
+        if way == "api":
+            return by_api.evidence_by_api(self._api, host, options)
+        nonce, script = _script(options)
+        return by_api.evidence_by_pod(self._api, host, options, nonce, script, options["timeout"] + GRACE_SECONDS)
 
     def _by_connection(self, host: str, options: Data, automatic: bool) -> Data:
         """By Ansible's own connection. On the control node itself ``auto`` does not look: a host without a login is often said to be there."""
@@ -175,33 +172,6 @@ class ActionModule(ActionBase):
             said = str(answer.get("stdout") or "")
             reply = Reply(said, sent_at, time.time(), complaint=complaint, status=answer.get("rc"))
         return evidence_of(reply, nonce, host, options["timeout"], options["log_lines"])
-
-    def _by_api(self, way: str, api: Api, host: str, options: Data) -> Data:
-        """Through a probe pod, or by the API alone."""
-        node = (options["node"] or host).lower()
-        if not _NODE_NAME.fullmatch(node):
-            message = "this can be no Node's name; which one the host is, says the option node"
-            return unreachable(host, time.time(), "not_found", message)
-        if way == "api":
-            unit = options["kubelet_unit"] or "kubelet"
-            return api_only(api, node, host, options["log_since_seconds"], options["log_lines"], unit)
-        namespace = options["pod_namespace"]
-        try:
-            pod, container = find_pod(api, node, namespace, options["pod_selector"])
-        except ApiError as error:
-            return unreachable(host, time.time(), error.reason, error.message)
-        nonce, script = _script(options)
-        reply = send_script(api, namespace, pod, container, script, options["timeout"] + GRACE_SECONDS)
-        return evidence_of(reply, nonce, host, options["timeout"], options["log_lines"])
-
-
-def _connect(options: Data, ending: contextlib.ExitStack) -> Api:
-    """The API server. Raises ConfigurationMistake; credentials that must be files are gone when ``ending`` closes."""
-    if KUBERNETES_IMPORT_ERROR is not None:
-        raise ConfigurationMistake(f"the Python package {KUBERNETES_REQUIREMENT} is needed on the control node")
-    own = constants.DEFAULT_LOCAL_TMP  # type: ignore[attr-defined]
-    folder = ending.enter_context(tempfile.TemporaryDirectory(dir=own))
-    return Api(access(options, folder), options["request_timeout"], max_bytes=MAX_KUBELET_BYTES)
 
 
 def _script(options: Data) -> tuple[str, bytes]:
