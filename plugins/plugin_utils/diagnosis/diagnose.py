@@ -180,6 +180,8 @@ def _judge(view: View, rules: t.Sequence[Rule], shared: Data, shared_changes: li
         "host": view.host,
         "matched_by": view.matched_by,
         "root": signals["node"]["as_root"],
+        "way": dig(view.probed, "way"),
+        "tried": dig(view.probed, "tried") or [],
         "distribution": {key: signals["distribution"][key] for key in _DISTRIBUTION},
         "verdict": verdict,
         "summary": summary_of(signals, findings, verdict),

@@ -15,8 +15,9 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.v
 VERDICTS = ("expired", "failing", "at_risk", "unknown", "healthy")
 """Worst first."""
 
-ESSENTIAL = ("client_certificate.seconds_left", "rotation.client")
-"""What must be known of a node before it may be called healthy; the latter where the kubelet rotates."""
+ESSENTIAL = ("client_certificate.used_percent", "rotation.client")
+"""What must be known of a node before it may be called healthy; the latter where the kubelet rotates. When the certificate ends is not
+enough: whether its rotation is late is a matter of its whole life."""
 
 
 def verdict_of(signals: Data, findings: list[Data]) -> str:

@@ -34,6 +34,8 @@ VERDICTS = ("expired", "failing", "at_risk", "unknown", "healthy")
 STAGES = ("kubelet", "configuration", "schedule", "connection", "request", "approval", "signing", "storage", "use")
 STATES = ("ok", "broken", "at_risk", "affected", "unknown", "waiting")
 KINDS = ("certificate", "ca", "kubelet", "version", "node", "event", "csr", "log", "rbac", "manifest")
+WAYS = {"ssh": "its own connection", "pod": "a probe pod", "api": "the API alone"}
+"""How a node was seen, in words."""
 _SEVERITIES = ("critical", "warning", "info")
 _ROLES = ("primary", "contributing", "symptom")
 _RISKS = ("low", "medium", "high")
@@ -100,6 +102,12 @@ def _node(node: Record) -> Record:
         "host": text(node.get("host"), 253) or None,
         "matched_by": choice(node.get("matched_by"), ("certificate", "hostname", "address"), None),
         "root": choice(node.get("root"), (True, False), None),
+        "way": WAYS.get(choice(node.get("way"), tuple(WAYS), "")),
+        "tried": [
+            f"{WAYS[way]}: {text(item.get('reason'), 60)}"
+            for item in mappings(node.get("tried"))[:3]
+            if (way := choice(item.get("way"), tuple(WAYS), ""))
+        ],
         "verdict": choice(node.get("verdict"), VERDICTS, "unknown"),
         "summary": text(node.get("summary"), 500),
         "first_broken_stage": choice(node.get("first_broken_stage"), STAGES, None),

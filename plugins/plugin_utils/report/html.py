@@ -72,9 +72,7 @@ def render(diagnosis: t.Any, history: Record | None = None) -> str:
     """
     model = read(diagnosis)
     advice = _unseen.ADVICE if any(map(_unseen.wants_root, model["nodes"])) else ""
-    return page(
-        "report.html.j2", history, model=model, nodes=_nodes(model), not_seen=not_seen(model), advice=advice
-    )
+    return page("report.html.j2", history, model=model, nodes=_nodes(model), not_seen=not_seen(model), advice=advice)
 
 
 def page(template: str, history: Record | None = None, **values: t.Any) -> str:

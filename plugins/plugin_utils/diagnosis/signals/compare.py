@@ -123,13 +123,15 @@ def _issued(view: View, subject: str, stored: str | None) -> Data | None:
         csr=newest.get("name"),
         created=newest.get("created"),
         since=newest["state_since"],
-        on_disk=_stored(view, newest["certificate"]["public_key_sha256"]),
+        on_disk=_stored(view, dig(newest, "certificate", "public_key_sha256")),
         after_disk=None if stored is None else newest["state_since"] > stored,
     )
 
 
-def _stored(view: View, key: str) -> bool | None:
-    """Whether a file of the node has this public key; None where one may have it that could not be read."""
+def _stored(view: View, key: str | None) -> bool | None:
+    """Whether a file of the node has this public key; None where the key is not known, or one may have it that could not be read."""
+    if key is None:
+        return None
     files = dig(view.probe, "pki", "files")
     if key in {leaf.get("public_key_sha256") for leaf in _leaves(view)}:
         return True

@@ -165,14 +165,21 @@ filesystem() { # FOLDER
   table=$KCP_PROC/${KUBELET_PID:-self}/mountinfo
   [ -r "$table" ] || table=/proc/self/mountinfo
   mount_of "$table"
-  # The kubelet may see other mounts than the node: a unit can give it a view of its own.
+  # The kubelet may see other mounts than the node: a unit can give it a view of its own. So does a probe pod, where the node's is that of
+  # its first process, and all is read-only.
   ours=$(readlink /proc/self/ns/mnt 2>/dev/null)
   theirs=$(readlink "$KCP_PROC/${KUBELET_PID:-none}/ns/mnt" 2>/dev/null)
-  if [ -n "$theirs" ] && [ "$theirs" != "$ours" ]; then mount_of /proc/self/mountinfo | sed 's/ fs\./ host_fs./'; fi
-  say fs.stat "$(bounded 5 stat -f -c '%S %b %f %c %d' "$1" 2>/dev/null </dev/null)"
-  say fs.df "$(bounded 5 df -P -k "$1" 2>/dev/null </dev/null | awk 'NR > 1 && NF >= 6 { print $(NF - 4), $(NF - 2) }' | tail -n 1)"
-  if has lsattr; then say fs.attributes "$(bounded 5 lsattr -d "$1" 2>/dev/null </dev/null | awk '{ print $1 }')"; fi
-  if [ -w "$1" ]; then say fs.access yes; else say fs.access no; fi
+  folder=$1
+  if [ -n "$theirs" ] && [ "$theirs" != "$ours" ]; then
+    table=$KCP_PROC/1/mountinfo
+    [ -r "$table" ] || table=/proc/self/mountinfo
+    mount_of "$table" | sed 's/ fs\./ host_fs./'
+    [ -d "$KCP_PROC/$KUBELET_PID/root$where" ] && folder=$KCP_PROC/$KUBELET_PID/root$where
+  fi
+  say fs.stat "$(bounded 5 stat -f -c '%S %b %f %c %d' "$folder" 2>/dev/null </dev/null)"
+  say fs.df "$(bounded 5 df -P -k "$folder" 2>/dev/null </dev/null | awk 'NR > 1 && NF >= 6 { print $(NF - 4), $(NF - 2) }' | tail -n 1)"
+  if has lsattr; then say fs.attributes "$(bounded 5 lsattr -d "$folder" 2>/dev/null </dev/null | awk '{ print $1 }')"; fi
+  if [ -w "$folder" ]; then say fs.access yes; else say fs.access no; fi
 }
 
 # What SELinux or AppArmor denied the kubelet: the newest lines of the audit log, else of the kernel's.
