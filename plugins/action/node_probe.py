@@ -182,7 +182,8 @@ def _access(given: Data) -> Data:
     checked = ArgumentSpecValidator(API_ARGUMENTS).validate(given)
     if checked.error_messages:
         raise AnsibleActionFail(f"option access: {'; '.join(checked.error_messages)}")
-    return {name: checked.validated_parameters[name] for name in given}
+    names = {alias: name for name, spec in API_ARGUMENTS.items() for alias in (name, *spec.get("aliases", ()))}
+    return {names[name]: checked.validated_parameters[names[name]] for name in given}
 
 
 def _script(options: Data) -> tuple[str, bytes]:

@@ -161,13 +161,13 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
 from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._access import (
-    AUTH_ARGUMENTS,
     KUBERNETES_IMPORT_ERROR,
     KUBERNETES_REQUIREMENT,
     ConfigurationMistake,
     access,
 )
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._api import Api, ApiError
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._auth_arguments import AUTH_ARGUMENTS
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._nodes import NODES, node_record
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._paging import list_all
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._node_hosts import (

@@ -171,6 +171,7 @@ def test_each_host_asks_the_api_server_of_its_own_cluster(
     results = _play(tmp_path, hosts, {"way": "api", "node_name": "{{ name }}", "access": "{{ to }}"})
     assert results["ours"]["way"] == "api"
     assert (results["theirs"]["way"], results["theirs"]["not_seen"][0]["reason"]) == (None, "unreachable")
+    assert _access({"verify_ssl": "no", "context": "prod"}) == {"validate_certs": False, "context": "prod"}
     with pytest.raises(AnsibleActionFail, match="option access: hots"):
         _access({"hots": api_server.url})
     assert "secret-token" not in str(results)
