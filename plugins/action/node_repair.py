@@ -77,8 +77,6 @@ class ActionModule(ActionBase):
             words = complaint or "the node said nothing"
             raise AnsibleActionFail(f"the repair did not run (status {reply.get('rc')}): {words}")
         result = repair_result(answer, options["act"], check)
-        if result.get("failed"):
-            result["msg"] = f"{result['status']}: {result['message']}"
         if self._task.diff:
             result["diff"] = repair_diff(answer)
         return result

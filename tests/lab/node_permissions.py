@@ -36,7 +36,6 @@ PLACED = {
 """Worker → the fault injected on it. On cp1 nothing is wrong."""
 
 HIDDEN = {
-    "bootstrap_kubeconfig",
     "denials",
     "kubeconfig.user",
     "log",
@@ -118,6 +117,7 @@ class Machines:
         self.addresses = {machine.name: machine.address for machine in init.Plan.load(state).machines}
 
     def __enter__(self) -> Machines:
+        self._clear()
         lines = ["set -e"]
         for name, login in LOGINS.items():
             home = f"/home/{name}/.ssh"
@@ -136,6 +136,9 @@ class Machines:
         return self
 
     def __exit__(self, *_error: object) -> None:
+        self._clear()
+
+    def _clear(self) -> None:
         gone = "; ".join(f"userdel --force --remove {name}" for name in LOGINS)
         self._on_each(f"{gone}; rm -f {SUDOERS}", check=False)
 
@@ -308,13 +311,14 @@ def _repair(machines: Machines, folder: pathlib.Path, say: Say) -> None:
 
 
 def main() -> int:
-    """Gives the exit status."""
+    """Gives the exit status. A lab that ran before is healed afterwards."""
+    was_there = running.find_init(settings.state_root()) is not None
     with lifecycle.lab() as state:
         chosen = [(faults.get(fault), machine) for machine, fault in PLACED.items()]
         with concurrent.futures.ThreadPoolExecutor() as pool:
             list(pool.map(lambda each: faults.inject(state, *each), chosen))
         status = check(state)
-        if "--heal" in sys.argv:
+        if was_there:
             faults.heal(state, *(fault for fault, _machine in chosen))
         return status
 

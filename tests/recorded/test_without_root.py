@@ -45,12 +45,10 @@ def hidden(probe: Data, log: bool) -> Data:
             entry.pop("key_readable", None)
     if seen["pki"]:
         seen["pki"]["writable"] = None
-    for key, kept in (
-        ("kubeconfig", ("path", "exists", "mode", "owner", "modified")),
-        ("bootstrap_kubeconfig", ("path",)),
-    ):
-        if seen[key]:
-            seen[key] = {name: seen[key].get(name) if name in kept else None for name in seen[key]} | {"error": DENIED}
+    for key in ("kubeconfig", "bootstrap_kubeconfig"):
+        if seen[key] and seen[key]["exists"]:
+            kept = {name: seen[key].get(name) for name in ("path", "exists", "mode", "owner", "modified")}
+            seen[key] = {**dict.fromkeys(seen[key]), **kept, "error": DENIED}
     if seen["kubelet"]:
         seen["kubelet"].update(binary_changed=None, exe=None, version=None)
     control = seen["control_plane"]

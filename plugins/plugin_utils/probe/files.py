@@ -103,8 +103,8 @@ def pki(answer: Answer, root: bool | None, missing: Missing) -> Data | None:
         "immutable": _immutable(section),
         "history": {
             subject: {
-                "files": section.number(f"dated.{kind}"),
-                "last_hour": section.number(f"dated.{kind}.hour"),
+                "files": None if files is None else section.number(f"dated.{kind}"),
+                "last_hour": None if files is None else section.number(f"dated.{kind}.hour"),
                 "oldest": [name for name in section.all(f"dated.{kind}.old") if DATED_FILE.fullmatch(name)],
             }
             for subject, kind in (("client", "client"), ("serving", "server"))

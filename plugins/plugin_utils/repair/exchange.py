@@ -119,7 +119,14 @@ def repair_result(answer: Answer, act: str, check: bool) -> Data:
     }
     if outcome is None or status not in STATUSES or not answer.finished:
         message = "the node's answer broke off; what was changed there is not known"
-        return {**result, "status": "failed", "changed": not check, "message": message, "backups": [], "failed": True}
+        return {
+            **result,
+            "status": "failed",
+            "changed": not check,
+            "message": message,
+            "backups": [],
+            **_failed("failed", message),
+        }
     done = status == "done"
     result.update(
         status=status,
@@ -129,8 +136,12 @@ def repair_result(answer: Answer, act: str, check: bool) -> Data:
         backups=outcome.all("backup")[:200],
     )
     if status not in ("done", "nothing_to_do"):
-        result["failed"] = True
+        result.update(_failed(str(status), result["message"]))
     return result
+
+
+def _failed(status: str, message: str) -> Data:
+    return {"failed": True, "msg": f"{status}: {message}"}
 
 
 def repair_diff(answer: Answer) -> list[Data]:

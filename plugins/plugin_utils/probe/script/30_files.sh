@@ -59,6 +59,17 @@ same_key() {
   if [ "$of_certificate" = "$of_key" ]; then echo yes; else echo no; fi
 }
 
+# out_of_sight FILE (absolute): this user may not read it, or may not look whether it is there.
+out_of_sight() {
+  if [ -e "$1" ]; then
+    [ ! -r "$1" ]
+    return
+  fi
+  above=${1%/*}
+  while [ -n "$above" ] && [ ! -e "$above" ]; do above=${above%/*}; done
+  [ ! -x "${above:-/}" ]
+}
+
 # file_section KIND PATH [KEY_FILE]
 file_section() {
   open "$1" "$2"
@@ -77,8 +88,7 @@ file_section() {
     say type other
     return
   else
-    folder=${2%/*}
-    if [ -x "${folder:-/}" ] || [ ! -e "${folder:-/}" ] && [ "$ROOT" = yes ]; then say exists no; else say denied yes; fi
+    if out_of_sight "$2"; then say denied yes; else say exists no; fi
     return
   fi
   say exists yes

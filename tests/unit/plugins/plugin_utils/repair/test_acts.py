@@ -247,6 +247,7 @@ def test_moved(node: Node, act: str) -> None:
     ):
         result = node.repair(act, bound, **parameters)
         assert (result["status"], result["changed"], result["failed"]) == ("moved", False, True), result
+        assert result["msg"].startswith("moved: ")
     assert node.files() == before
 
 
