@@ -74,7 +74,7 @@ from collections.abc import Mapping
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.diagnose import diagnose
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.quote import JMESPATH_IMPORT_ERROR
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.expressions import JMESPATH_IMPORT_ERROR
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.rule_files import (
     BUILT_IN,
     RuleError,

@@ -21,9 +21,12 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.c
 )
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.conform import conform
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.correlation import ranked
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.engine import evaluate
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.engine import Engine
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.fleet import fleet_of
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.foresight import foresight
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.foresight import (
+    blocking_rules,
+    foresight,
+)
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.matching import Matching, match_hosts
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.rule_files import Rule
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.approval import approval_of
@@ -89,8 +92,9 @@ def diagnose(evidence: t.Any, rules: t.Sequence[Rule], now: str | None = None, o
     names = sorted(matching.hosts if only_hosts else {*by_name, *matching.hosts})
     csrs = _csrs_by_node(cluster)
     shared, shared_changes = cluster_signals(cluster, moment), cluster_changes(cluster)
+    engine, blocking = Engine(rules, shared), blocking_rules(rules)
     nodes = [
-        _judge(_view(name, moment, cluster, by_name, probes, matching, csrs), rules, shared, shared_changes)
+        _judge(_view(name, moment, cluster, by_name, probes, matching, csrs), engine, blocking, shared, shared_changes)
         for name in names
     ]
     nodes.sort(key=lambda node: (VERDICTS.index(node["verdict"]), node["name"]))
@@ -153,12 +157,12 @@ def _view(
     )
 
 
-def _judge(view: View, rules: t.Sequence[Rule], shared: Data, shared_changes: list[Data]) -> Data:
+def _judge(view: View, engine: Engine, blocking: frozenset[str], shared: Data, shared_changes: list[Data]) -> Data:
     gaps = list(dig(view.probed, "not_seen") or ())
     if view.probed is None:
         gaps.append({"subject": "node", "reason": "disabled", "message": "no inventory host was matched to this node"})
     signals = node_signals_of(view, shared)
-    findings, skipped = evaluate(rules, signals)
+    findings, skipped = engine.evaluate(signals)
     verdict = verdict_of(signals, findings)
     failure = first_failure(signals) if findings else None
     changes = [*shared_changes, *node_changes(view, signals)]
@@ -183,7 +187,7 @@ def _judge(view: View, rules: t.Sequence[Rule], shared: Data, shared_changes: li
             "serving": _certificate(signals["serving_certificate"]),
         },
         "comparison": signals["comparison"],
-        "foresight": foresight(signals, findings, rules),
+        "foresight": foresight(signals, findings, blocking),
         "changes_before_failure": ranked(changes, failure, primary),
         "timeline": timeline(view, failure, changes),
     }

@@ -36,7 +36,9 @@ import os
 import typing as t
 
 import yaml
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.quote import compiled, expressions
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.expressions import compiled
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.quote import expressions
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.yaml_files import load_yaml
 
 BUILT_IN = os.path.join(os.path.dirname(__file__), "distributions")
 
@@ -110,7 +112,7 @@ def read_distribution(path: str) -> Distribution:
     """One file. Raises DistributionError naming it and what is wrong with it."""
     try:
         with open(path, encoding="utf-8") as stream:
-            distribution = parse_distribution(yaml.safe_load(stream))
+            distribution = parse_distribution(load_yaml(stream))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, DistributionError) as error:
         raise DistributionError(f"{path}: {error}") from error
     if os.path.splitext(os.path.basename(path))[0] != distribution.name:
