@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
@@ -16,13 +17,20 @@ import typing as t
 
 def write_json(path: str, data: t.Any) -> None:
     """Writes ``data`` whole or not at all, readable by its owner only, in folders that are made for the owner only. Raises OSError."""
+    with replacing(path) as stream:
+        json.dump(data, stream, indent=1, sort_keys=True)
+        stream.write("\n")
+
+
+@contextlib.contextmanager
+def replacing(path: str) -> t.Iterator[t.IO[str]]:
+    """A stream whose text becomes the file at ``path`` when all was written, as ``write_json`` does it. Raises OSError."""
     folder = os.path.dirname(os.path.abspath(path))
     _make_private(folder)
     descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".", suffix=".tmp")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            json.dump(data, stream, indent=1, sort_keys=True)
-            stream.write("\n")
+            yield stream
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)

@@ -101,6 +101,12 @@ def built_in_rules() -> tuple[Rule, ...]:
     return load_rules([BUILT_IN])
 
 
+def chosen_rules(folders: t.Iterable[str], overrides: t.Mapping[str, t.Any] | None) -> tuple[Rule, ...]:
+    """The rules the collection ships and those of a user's folders, with the user's changes. Raises RuleError."""
+    rules = load_rules([BUILT_IN, *folders]) if folders else built_in_rules()
+    return apply_overrides(rules, overrides or {})
+
+
 def load_rules(folders: t.Iterable[str]) -> tuple[Rule, ...]:
     """Every ``*.yml`` of the folders as rules, by stage and id.
 
