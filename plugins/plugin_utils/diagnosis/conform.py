@@ -96,21 +96,41 @@ def _none_or(check: Checker) -> Part:
     return Part(frozenset((_NONE,)), check)
 
 
+MAX_SHAPES = 512
+
+
 def _object(node: dict[str, t.Any]) -> Checker:
     known = {key: _compile(part) for key, part in node.get("properties", {}).items()}
     other = _compile(node["additionalProperties"]) if "additionalProperties" in node else None
     required = node.get("required", ())
+    shapes: dict[tuple[tuple[t.Any, ...], tuple[type, ...]], tuple[tuple[str, Checker], ...]] = {}
 
     def check(value: t.Any) -> t.Any:
         if not isinstance(value, dict):
             return None
         if not known and other is None:
             return value
-        result = {}
-        for key, item in value.items():
-            part = known.get(key, other)
-            if part is not None:
-                result[str(key)] = item if type(item) in part[0] else part[1](item)
+        # Objects of one kind mostly have the same keys with values of the same types; then only some of these are to be looked at.
+        shape = (tuple(value), tuple(map(type, value.values())))
+        inside = shapes.get(shape)
+        if inside is None:
+            result, inside = {}, []
+            for key, item in value.items():
+                part = known.get(key, other)
+                if part is None:
+                    continue
+                fits = type(item) in part.exact
+                result[str(key)] = item if fits else part.check(item)
+                if not fits:
+                    inside.append((str(key), part.check))
+            if len(result) == len(value) and all(type(key) is str for key in value):
+                if len(shapes) >= MAX_SHAPES:
+                    shapes.clear()
+                shapes[shape] = tuple(inside)
+        else:
+            result = value.copy()
+            for key, check_item in inside:
+                result[key] = check_item(value[key])
         return None if required and any(result.get(key) is None for key in required) else result
 
     return check
@@ -122,6 +142,8 @@ def _array(part: Part) -> Checker:
     def check(value: t.Any) -> t.Any:
         if not isinstance(value, list):
             return None
+        if not value:
+            return []
         fitted = [item if type(item) in exact else check_item(item) for item in value]
         return [item for item in fitted if item is not None] if None in fitted else fitted
 
