@@ -22,6 +22,26 @@ def write_json(path: str, data: t.Any) -> None:
         stream.write("\n")
 
 
+def write_lists(path: str, data: dict[str, t.Any]) -> None:
+    """As ``write_json``, with one line a key, and one an element of its list: for lists that are long. Raises OSError."""
+    with replacing(path) as stream:
+        separator = "{\n"
+        for key, value in sorted(data.items()):
+            stream.write(f"{separator}{json.dumps(key)}: ")
+            separator = ",\n"
+            if isinstance(value, list) and value:
+                stream.write("[\n")
+                stream.writelines(f"{_line(item)},\n" for item in value[:-1])
+                stream.write(f"{_line(value[-1])}\n]")
+            else:
+                stream.write(_line(value))
+        stream.write("\n}\n")
+
+
+def _line(value: t.Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
 @contextlib.contextmanager
 def replacing(path: str) -> t.Iterator[t.IO[str]]:
     """A stream whose text becomes the file at ``path`` when all was written, as ``write_json`` does it. Raises OSError."""

@@ -19,11 +19,11 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._json_lists
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.conform import checker
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.gathered import (
     LONG_LISTS,
-    OUTLINES,
     Gathered,
     fitted_item,
     fitted_probe,
     outline_of_probe,
+    outlines_of,
 )
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import CLUSTER_MODULES, Data
 
@@ -141,7 +141,7 @@ def _outlined(path: str, module: str) -> tuple[Data, t.Callable[[int], Data]]:
     found = None
     with contextlib.suppress(RunFolderError, OSError, ValueError, RecursionError):  # what is wrong, _read_part says
         if key:
-            part, found = read_object(_opened(path), key, OUTLINES[module])
+            part, found = read_object(_opened(path), key, outlines_of(module))
     if found is None:
         fitted = fit(_read_part(path, module))
         return fitted, (fitted.get(key) or []).__getitem__

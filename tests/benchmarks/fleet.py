@@ -23,7 +23,7 @@ import pathlib
 import re
 import typing as t
 
-from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._files import write_json
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._files import write_json, write_lists
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._time import format_time, parse_time
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._run_folder import node_file
 
@@ -62,9 +62,9 @@ class Kind:
 class Text:
     """JSON text that differs from node to node in names, addresses and identifiers only."""
 
-    def __init__(self, data: t.Any, name: str, address: str, shared: frozenset[str], depth: int) -> None:
-        """``data`` at ``depth`` levels inside a file; ``shared`` are identifiers of the cluster, which every node has."""
-        text = json.dumps(data, indent=1, sort_keys=True).replace("\n", "\n" + " " * depth)
+    def __init__(self, data: t.Any, name: str, address: str, shared: frozenset[str], line: bool) -> None:
+        """``data`` as a file, or one line of it; ``shared`` are identifiers of the cluster, which every node has."""
+        text = _line(data) if line else json.dumps(data, indent=1, sort_keys=True)
         pattern = re.compile(rf"({_OWN}|\b{re.escape(name)}\b|\b{re.escape(address)}\b)")
         pieces = pattern.split(text)
         self._pieces: list[str] = pieces
@@ -171,9 +171,9 @@ def _kind(
         node["events"] = [*_earlier_events(spare, name, events - len(node["events"])), *node["events"]][-events:]
     return Kind(
         case,
-        Text(run["nodes"][name], name, address, shared, 0),
-        None if node is None else Text(node, name, address, shared, 2),
-        tuple(Text(csr, name, address, shared, 2) for csr in own),
+        Text(run["nodes"][name], name, address, shared, False),
+        None if node is None else Text(node, name, address, shared, True),
+        tuple(Text(csr, name, address, shared, True) for csr in own),
         tuple((str(csr["created"]), str(csr["name"])) for csr in own),
     )
 
@@ -210,7 +210,7 @@ def write(folder: pathlib.Path, nodes: int, csrs: int, events: int) -> None:
     hosts = ["cp1", *(node_name(number) for number in range(nodes))]
     cluster = base["cluster"]
     for module in ("control_plane_info", "rbac_info"):
-        write_json(str(folder / "cluster" / f"{module}.json"), cluster[module])
+        write_lists(str(folder / "cluster" / f"{module}.json"), cluster[module])
     write_json(str(folder / "manifest.json"), {**base["manifest"], "hosts": hosts})
     write_json(node_file(str(folder), "cp1"), base["nodes"]["cp1"])
     for number, kind in enumerate(chosen):
@@ -218,7 +218,7 @@ def write(folder: pathlib.Path, nodes: int, csrs: int, events: int) -> None:
         path.write_text(kind.probe.of(number) + "\n", encoding="utf-8")
         path.chmod(0o600)
     control_plane = next(entry for entry in cluster["node_info"]["nodes"] if entry["name"] == "cp1")
-    first = json.dumps(control_plane, indent=1, sort_keys=True).replace("\n", "\n  ")
+    first = _line(control_plane)
     workers = (kind.node.of(number) for number, kind in enumerate(chosen) if kind.node)
     _write_list(folder / "cluster/node_info.json", cluster["node_info"], "nodes", _chained(first, workers))
     order = sorted(
@@ -236,18 +236,20 @@ def _chained(first: str, rest: t.Iterable[str]) -> t.Iterator[str]:
 
 
 def _write_list(path: pathlib.Path, module: Data, key: str, items: t.Iterable[str]) -> None:
-    """A module's result with another list, as ``write_json`` writes it, without ever holding all of it."""
-    mark = "the list"
-    head, tail = json.dumps({**module, key: mark}, indent=1, sort_keys=True).split(json.dumps(mark))
+    """A module's result with another list, as ``write_lists`` writes it, without ever holding all of it."""
+    write_lists(str(path), {**module, key: []})
+    head, tail = path.read_text(encoding="utf-8").split(f'"{key}": []')
     with path.open("w", encoding="utf-8") as stream:
-        stream.write(head)
-        separator = "[\n  "
+        stream.write(f'{head}"{key}": ')
+        separator = "[\n"
         for item in items:
             stream.write(separator + item)
-            separator = ",\n  "
-        stream.write("\n ]" if separator.startswith(",") else "[]")
-        stream.write(tail + "\n")
-    path.chmod(0o600)
+            separator = ",\n"
+        stream.write(f"\n]{tail}" if separator.startswith(",") else f"[]{tail}")
+
+
+def _line(value: t.Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
 def main() -> None:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import sys
 import typing as t
 
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.conform import checker, conform
@@ -77,22 +76,34 @@ def outline_of_node(node: t.Any) -> Data | None:
     return fitted_item("node_info", _only(node, keys))
 
 
-def outline_of_csr(csr: t.Any) -> Data | None:
-    """Of a request; None where it is no mapping. Texts that many have in common are held once."""
+class CsrOutlines:
+    """Makes outlines of requests. Texts that many have in common are held once."""
+
+    def __init__(self) -> None:
+        self._texts: dict[t.Any, t.Any] = {}
+
+    def __call__(self, csr: t.Any) -> Data | None:
+        """Of a request; None where it is no mapping."""
+        fitted = _outline_of_csr(csr)
+        for record in (fitted, *(fitted.get("conditions") or ())) if fitted else ():
+            for key, value in record.items():
+                if type(value) is str and key != "name":
+                    record[key] = self._texts.setdefault(value, value)
+        return fitted
+
+
+def _outline_of_csr(csr: t.Any) -> Data | None:
     outline = _only(csr, ("name", "created", "signer_name", "state", "node"))
     if not isinstance(outline, dict):
         return None
     of_condition = functools.partial(_only, keys=("type", "last_update", "reason"))
     outline["conditions"] = _each(csr.get("conditions"), of_condition)
-    fitted = fitted_item("csr_info", outline) or {}
-    for record in (fitted, *(fitted.get("conditions") or ())):
-        for key, value in record.items():
-            if type(value) is str:
-                record[key] = sys.intern(value)
-    return fitted
+    return fitted_item("csr_info", outline)
 
 
-OUTLINES: dict[str, t.Callable[[t.Any], Data | None]] = {"node_info": outline_of_node, "csr_info": outline_of_csr}
+def outlines_of(module: str) -> t.Callable[[t.Any], Data | None]:
+    """What makes outlines of the elements of a cluster module's long list."""
+    return outline_of_node if module == "node_info" else CsrOutlines()
 
 
 def _only(value: t.Any, keys: tuple[str, ...]) -> t.Any:
