@@ -17,9 +17,19 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.color import stringc
 from ansible.utils.display import Display
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._run_folder import RunFolderError, read_json
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._run_folder import (
+    RunFolderError,
+    read_json,
+    read_listed,
+)
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report import console, html
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._model import MalformedDiagnosisError, read
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._model import (
+    MalformedDiagnosisError,
+    read,
+    row,
+)
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._model import read_listed as model_of_list
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._read import Record
 
 display = Display()
 
@@ -72,38 +82,50 @@ class ActionModule(ActionBase):
         if dest is None and set(formats) - {"console"}:
             raise AnsibleActionFail("dest is needed to write a file of a diagnosis that comes from no run_dir")
         source = os.path.join(os.path.abspath(run_dir), "diagnosis.json") if run_dir else None
-        diagnosis = _load(source) if source else options["diagnosis"]
-        paths: dict[str, str] = {}
         try:
-            verdicts = read(diagnosis)["verdicts"]
-            if "html" in formats:
-                paths["html"] = _write(dest, "report.html", html.render(diagnosis))
-            if "json" in formats:
-                path = os.path.join(os.path.abspath(dest), "diagnosis.json")
-                kept = source is not None and os.path.realpath(path) == os.path.realpath(source)
-                paths["json"] = (
-                    path
-                    if kept
-                    else _write(dest, "diagnosis.json", json.dumps(diagnosis, indent=1, default=str) + "\n")
-                )
-            if "console" in formats:
-                _show(diagnosis, paths.get("html"), options["color"] == "auto")
+            model = _load(source) if source else read(options["diagnosis"])
         except MalformedDiagnosisError as error:
             raise AnsibleActionFail(f"{source or 'diagnosis'} is not a diagnosis: {error}") from error
-        result.update(changed=False, paths=paths, verdicts=verdicts)
+        paths: dict[str, str] = {}
+        if "html" in formats:
+            paths["html"] = _write(dest, "report.html", [html.page(model)])
+        if "json" in formats:
+            path = os.path.join(os.path.abspath(dest), "diagnosis.json")
+            kept = source is not None and os.path.realpath(path) == os.path.realpath(source)
+            paths["json"] = path if kept else _write(dest, "diagnosis.json", _text_of(source, options["diagnosis"]))
+        if "console" in formats:
+            _show(model, paths.get("html"), options["color"] == "auto")
+        result.update(changed=False, paths=paths, verdicts=model["verdicts"])
         return result
 
 
-def _load(path: str) -> t.Any:
+def _load(path: str) -> Record:
+    """The diagnosis in a file, as ``_model.read`` gives it; of a fleet only what is shown is held."""
     if not os.path.exists(path):
         raise AnsibleActionFail(f"{path} does not exist: run the role diagnose first, or name another run_dir")
+    listed = read_listed(path, "nodes", _row)
     try:
-        return read_json(path)
+        return read(read_json(path)) if listed is None else model_of_list(*listed)
     except RunFolderError as error:
         raise AnsibleActionFail(str(error)) from error
 
 
-def _write(folder: str, name: str, text: str) -> str:
+def _row(node: t.Any) -> Record:
+    """Raises ValueError where it is no node; then all of the file is read, to say which."""
+    if not isinstance(node, dict) or not isinstance(node.get("name"), str):
+        raise ValueError("no mapping with a name")
+    return row(node)
+
+
+def _text_of(source: str | None, diagnosis: t.Any) -> t.Iterator[str]:
+    if source is None:
+        yield json.dumps(diagnosis, indent=1, default=str) + "\n"
+        return
+    with open(source, encoding="utf-8") as stream:
+        yield from iter(lambda: stream.read(1024 * 1024), "")
+
+
+def _write(folder: str, name: str, pieces: t.Iterable[str]) -> str:
     """Replaces the file in one step; a link of that name is replaced and not followed. Returns its path."""
     path = os.path.join(os.path.abspath(folder), name)
     part = f"{path}.{secrets.token_hex(6)}.part"
@@ -116,7 +138,7 @@ def _write(folder: str, name: str, text: str) -> str:
                 encoding="utf-8",
                 errors="backslashreplace",
             ) as file:
-                file.write(text)
+                file.writelines(pieces)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(part, path)
@@ -128,12 +150,12 @@ def _write(folder: str, name: str, text: str) -> str:
     return path
 
 
-def _show(diagnosis: t.Any, report: str | None, color: bool) -> None:
+def _show(model: Record, report: str | None, color: bool) -> None:
     """Displays the summary as raw text, in one call so that nothing gets between its lines; the log gets no colours."""
     size = shutil.get_terminal_size((80, 24))
     columns = min(max(size.columns, 80), 100)
     rows = min(max(size.lines - _OWN_LINES, 24), 50)
-    lines = console.render(diagnosis, report, columns, rows)
+    lines = console.lines_of(model, report, columns, rows)
     text = console.plain(lines)
     if color:
         # stringc colours only where Ansible does.

@@ -15,7 +15,7 @@ import re
 import stat
 import typing as t
 
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._json_lists import read_object
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._json_lists import JsonList, Kept, read_object
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.conform import checker
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.gathered import (
     LONG_LISTS,
@@ -46,6 +46,23 @@ def read_json(path: str) -> t.Any:
     """The file's content. Raises RunFolderError naming the file when it cannot be read or is no JSON."""
     with _told(path), _opened(path) as stream:
         return json.load(stream)
+
+
+def read_listed(
+    path: str, key: str, keep: t.Callable[[t.Any], Kept | None]
+) -> tuple[dict[str, t.Any], JsonList[Kept]] | None:
+    """A file with a long list, as ``read_object`` gives it. None where it is anything else: ``read_json`` says what it is."""
+    with contextlib.suppress(RunFolderError, OSError, ValueError, RecursionError):
+        stream = _opened(path)
+        try:
+            part, found = read_object(stream, key, keep)
+        except BaseException:
+            stream.close()
+            raise
+        if found is not None:
+            return part, found
+        stream.close()
+    return None
 
 
 @contextlib.contextmanager
@@ -138,14 +155,11 @@ def gather(run_dir: str) -> Gathered:
 def _outlined(path: str, module: str) -> tuple[Data, t.Callable[[int], Data]]:
     """A cluster module's result with outlines in its long list, and the function that gives a whole element of it."""
     fit, key = checker(f"#/$defs/{module}"), LONG_LISTS.get(module, "")
-    found = None
-    with contextlib.suppress(RunFolderError, OSError, ValueError, RecursionError):  # what is wrong, _read_part says
-        if key:
-            part, found = read_object(_opened(path), key, outlines_of(module))
-    if found is None:
+    listed = read_listed(path, key, outlines_of(module)) if key else None
+    if listed is None:
         fitted = fit(_read_part(path, module))
         return fitted, (fitted.get(key) or []).__getitem__
-    elements = found
+    part, elements = listed
 
     def whole(index: int) -> Data:
         with _told(path):

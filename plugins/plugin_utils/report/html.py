@@ -67,7 +67,11 @@ def render(diagnosis: t.Any) -> str:
     Raises:
         MalformedDiagnosisError: see ``_model.read``.
     """
-    model = read(diagnosis)
+    return page(read(diagnosis))
+
+
+def page(model: Record) -> str:
+    """The page for a diagnosis that ``_model`` has read."""
     css, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     return (
         _environment()
@@ -143,10 +147,11 @@ def _nodes(model: Record) -> list[Record]:
         )
         item = {**node, "anchor": anchor, "told": told}
         if told:
+            item.update(model["detail"](node))
             sections += 1
             per_cause[cause] = per_cause.get(cause, 0) + 1
             item["tree"] = _tree(node["findings"])
-            item["pictures"] = pictures(node, model["now"])
+            item["pictures"] = pictures(item, model["now"])
             item["bars"] = [
                 (name, _bar(record, model["now"])) for name, record in node["certificates"].items() if record
             ]
