@@ -132,7 +132,7 @@ def gather(run_dir: str) -> Gathered:
     """
     if not os.path.isdir(run_dir):
         raise RunFolderError(f"{run_dir}: there is no such folder")
-    results: dict[str, Data] = dict.fromkeys(CLUSTER_MODULES, {})
+    results: dict[str, Data] = {module: {} for module in CLUSTER_MODULES}
     lists: dict[str, t.Callable[[int], Data]] = {}
     files = _cluster_files(run_dir)
     for module, path in files:

@@ -17,6 +17,7 @@ import argparse
 import copy
 import dataclasses
 import datetime
+import functools
 import hashlib
 import json
 import pathlib
@@ -180,14 +181,17 @@ def _kind(
 
 def _earlier_csrs(issued: list[Data], name: str, address: str, count: int) -> list[Data]:
     """``count`` copies of issued requests for a node, each some minutes before the one after it, within the hour that they live."""
+    authority = str(issued[0]["certificate"]["authority_key_id"])
+
+    def other(match: re.Match[str], salt: str) -> str:
+        return match[0] if match[0] == authority else renamed(match[0], salt)
+
     found = []
     for number in range(max(0, count)):
         text = json.dumps(shifted(issued[number % len(issued)], -1200 - 180 * number))
         text = text.replace("node2", name).replace("10.77.0.12", address)
-        authority = str(issued[0]["certificate"]["authority_key_id"])
-        salt = f"earlier {number}"
-        text = re.sub(_OWN, lambda m, salt=salt: m[0] if m[0] == authority else renamed(m[0], salt), text)
-        found.append(json.loads(re.sub(r"csr-[a-z0-9]{8}", lambda m: m[0][:9], text)))
+        text = re.sub(_OWN, functools.partial(other, salt=f"earlier {number}"), text)
+        found.append(json.loads(re.sub(r"csr-[a-z0-9]{8}", lambda match: match[0][:9], text)))
     return found[::-1]
 
 

@@ -97,13 +97,16 @@ def _none_or(check: Checker) -> Part:
 
 
 MAX_SHAPES = 512
+"""Shapes of one kind of object that are remembered."""
+Shape = tuple[tuple[t.Any, ...], tuple[type, ...]]
+"""The keys of an object and the types of its values."""
 
 
 def _object(node: dict[str, t.Any]) -> Checker:
     known = {key: _compile(part) for key, part in node.get("properties", {}).items()}
     other = _compile(node["additionalProperties"]) if "additionalProperties" in node else None
     required = node.get("required", ())
-    shapes: dict[tuple[tuple[t.Any, ...], tuple[type, ...]], tuple[tuple[str, Checker], ...]] = {}
+    shapes: dict[Shape, tuple[tuple[str, Checker], ...]] = {}
 
     def check(value: t.Any) -> t.Any:
         if not isinstance(value, dict):
@@ -114,24 +117,30 @@ def _object(node: dict[str, t.Any]) -> Checker:
         shape = (tuple(value), tuple(map(type, value.values())))
         inside = shapes.get(shape)
         if inside is None:
-            result, inside = {}, []
-            for key, item in value.items():
-                part = known.get(key, other)
-                if part is None:
-                    continue
-                fits = type(item) in part.exact
-                result[str(key)] = item if fits else part.check(item)
-                if not fits:
-                    inside.append((str(key), part.check))
-            if len(result) == len(value) and all(type(key) is str for key in value):
-                if len(shapes) >= MAX_SHAPES:
-                    shapes.clear()
-                shapes[shape] = tuple(inside)
-        else:
-            result = value.copy()
-            for key, check_item in inside:
-                result[key] = check_item(value[key])
-        return None if required and any(result.get(key) is None for key in required) else result
+            return fitted(value, shape)
+        result = value.copy()
+        for key, check_item in inside:
+            result[key] = check_item(value[key])
+        return None if lacking(result) else result
+
+    def fitted(value: dict[t.Any, t.Any], shape: Shape) -> t.Any:
+        result, inside = {}, []
+        for key, item in value.items():
+            part = known.get(key, other)
+            if part is None:
+                continue
+            fits = type(item) in part.exact
+            result[str(key)] = item if fits else part.check(item)
+            if not fits:
+                inside.append((str(key), part.check))
+        if len(result) == len(value) and all(type(key) is str for key in value):
+            if len(shapes) >= MAX_SHAPES:
+                shapes.clear()
+            shapes[shape] = tuple(inside)
+        return None if lacking(result) else result
+
+    def lacking(result: dict[str, t.Any]) -> bool:
+        return bool(required) and any(result.get(key) is None for key in required)
 
     return check
 

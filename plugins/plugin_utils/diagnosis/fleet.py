@@ -15,7 +15,6 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.r
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.verdict import VERDICTS
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Data
 
-
 _OF_CAUSE = ("rule", "title", "stage", "severity", "docs")
 
 

@@ -42,7 +42,7 @@ def fill(template: str, data: t.Any) -> str | None:
     """The template with its values; None when one of them is unknown, so that a sentence never quotes what was not seen."""
     texts, holes = _parts(template)
     pieces = [texts[0]]
-    for (expression, get), text in zip(holes, texts[1:]):
+    for (expression, get), text in zip(holes, texts[1:]):  # noqa: B905 (as many texts as holes)
         value = get(data)
         if value is None:
             return None
