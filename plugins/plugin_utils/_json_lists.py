@@ -18,6 +18,7 @@ import typing as t
 CHUNK_BYTES = 1024 * 1024
 
 _SPACE = re.compile(r"[ \t\n\r]*")
+_ENDS = frozenset(" \t\n\r,:]}")
 
 Kept = t.TypeVar("Kept")
 
@@ -129,8 +130,8 @@ class _Scanner:
                 if not self._read_on():
                     raise
                 continue
-            # A number that ends with the text may go on.
-            if end < len(self._text) or not self._read_on():
+            # Where nothing that ends a value follows, it is a number of which only a part was read.
+            if self._text[end : end + 1] in _ENDS or not self._read_on():
                 taken = self._text[self._at : end]
                 self.byte += len(taken) if taken.isascii() else len(taken.encode())
                 self._at = end
