@@ -83,7 +83,7 @@ class ActionModule(ActionBase):
         except (OSError, ValueError):
             pass  # to be written anew
         try:
-            write_text(os.path.abspath(path), text)
+            write_text(os.path.abspath(path), [text])
         except OSError as error:
             raise AnsibleActionFail(f"{path} cannot be written: {error.strerror}") from error
         return True

@@ -21,9 +21,15 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._run_folder
     RunFolderError,
     cluster_folders,
     read_json,
+    read_listed,
 )
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report import clusters, console, history, html
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._model import MalformedDiagnosisError, read
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._model import (
+    MalformedDiagnosisError,
+    read,
+    row,
+)
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._model import read_listed as model_of_list
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._read import Record
 
 display = Display()
@@ -88,25 +94,17 @@ class ActionModule(ActionBase):
             result.update(changed=False, **_clusters(folders, options, dest, changes))
             return result
         source = os.path.join(os.path.abspath(run_dir), "diagnosis.json") if run_dir else None
-        diagnosis = _load(source) if source else options["diagnosis"]
+        model = _load(source) if source else _read(options["diagnosis"], "diagnosis")
         paths: dict[str, str] = {}
-        try:
-            verdicts = read(diagnosis)["verdicts"]
-            if "html" in formats:
-                paths["html"] = _write(dest, "report.html", html.render(diagnosis, changes))
-            if "json" in formats:
-                paths["json"] = _write_json(dest, diagnosis, source)
-            if "console" in formats:
-                columns, rows = _screen(changes)
-                _show(
-                    console.render(diagnosis, paths.get("html"), columns, rows),
-                    changes,
-                    options["quiet"],
-                    options["color"] == "auto",
-                )
-        except MalformedDiagnosisError as error:
-            raise AnsibleActionFail(f"{source or 'diagnosis'} is not a diagnosis: {error}") from error
-        result.update(changed=False, paths=paths, verdicts=verdicts)
+        if "html" in formats:
+            paths["html"] = _write(dest, "report.html", [html.report(model, changes)])
+        if "json" in formats:
+            paths["json"] = _write_json(dest, source, options["diagnosis"])
+        if "console" in formats:
+            columns, rows = _screen(changes)
+            lines = console.lines_of(model, paths.get("html"), columns, rows)
+            _show(lines, changes, options["quiet"], options["color"] == "auto")
+        result.update(changed=False, paths=paths, verdicts=model["verdicts"])
         return result
 
 
@@ -118,17 +116,14 @@ def _clusters(folders: dict[str, str], options: Record, dest: str, changes: Reco
     paths: dict[str, str] = {}
     for name, folder in folders.items():
         source = os.path.join(os.path.abspath(folder), "diagnosis.json")
-        diagnosis, own_dest = _load(source), os.path.join(dest, "clusters", name)
-        try:
-            parts.append(clusters.part(name, diagnosis, columns, rows // len(folders)))
-            if "html" in formats:
-                _write(own_dest, "report.html", html.render(diagnosis))
-        except MalformedDiagnosisError as error:
-            raise AnsibleActionFail(f"{source} is not a diagnosis: {error}") from error
+        model, own_dest = _load(source), os.path.join(dest, "clusters", name)
+        parts.append(clusters.part(name, model, columns, rows // len(folders)))
+        if "html" in formats:
+            _write(own_dest, "report.html", [html.report(model)])
         if "json" in formats:
-            _write_json(own_dest, diagnosis, source)
+            _write_json(own_dest, source, None)
     if "html" in formats:
-        paths["html"] = _write(dest, "report.html", clusters.page(parts, changes))
+        paths["html"] = _write(dest, "report.html", [clusters.page(parts, changes)])
     if "json" in formats:
         paths["json"] = os.path.join(os.path.abspath(dest), "clusters")
     if "console" in formats:
@@ -142,27 +137,54 @@ def _clusters(folders: dict[str, str], options: Record, dest: str, changes: Reco
     }
 
 
-def _write_json(dest: str, diagnosis: t.Any, source: str | None) -> str:
+def _write_json(dest: str, source: str | None, diagnosis: t.Any) -> str:
+    """The diagnosis of a file, or the one that was given, as a file of ``dest``; not copied onto itself. Returns its path."""
     path = os.path.join(os.path.abspath(dest), "diagnosis.json")
     if source is not None and os.path.realpath(path) == os.path.realpath(source):
         return path
-    return _write(dest, "diagnosis.json", json.dumps(diagnosis, indent=1, default=str) + "\n")
+    return _write(dest, "diagnosis.json", _text_of(source, diagnosis))
 
 
-def _load(path: str) -> t.Any:
+def _load(path: str) -> Record:
+    """The diagnosis in a file, as ``_model.read`` gives it; of a fleet only what is shown is held."""
     if not os.path.exists(path):
         raise AnsibleActionFail(f"{path} does not exist: run the role diagnose first, or name another run_dir")
+    listed = read_listed(path, "nodes", _row)
     try:
-        return read_json(path)
+        return _read(read_json(path), path) if listed is None else model_of_list(*listed)
     except RunFolderError as error:
         raise AnsibleActionFail(str(error)) from error
+    except MalformedDiagnosisError as error:
+        raise AnsibleActionFail(f"{path} is not a diagnosis: {error}") from error
 
 
-def _write(folder: str, name: str, text: str) -> str:
-    """Replaces the file in one step. Returns its path."""
+def _read(diagnosis: t.Any, name: str) -> Record:
+    try:
+        return read(diagnosis)
+    except MalformedDiagnosisError as error:
+        raise AnsibleActionFail(f"{name} is not a diagnosis: {error}") from error
+
+
+def _row(node: t.Any) -> Record:
+    """Raises ValueError where it is no node; then all of the file is read, to say which."""
+    if not isinstance(node, dict) or not isinstance(node.get("name"), str):
+        raise ValueError("no mapping with a name")
+    return row(node)
+
+
+def _text_of(source: str | None, diagnosis: t.Any) -> t.Iterator[str]:
+    if source is None:
+        yield json.dumps(diagnosis, indent=1, default=str) + "\n"
+        return
+    with open(source, encoding="utf-8") as stream:
+        yield from iter(lambda: stream.read(1024 * 1024), "")
+
+
+def _write(folder: str, name: str, pieces: t.Iterable[str]) -> str:
+    """Replaces the file in one step; a link of that name is replaced and not followed. Returns its path."""
     path = os.path.join(os.path.abspath(folder), name)
     try:
-        write_text(path, text)
+        write_text(path, pieces)
     except OSError as error:
         raise AnsibleActionFail(f"{path} cannot be written: {error.strerror}") from error
     return path

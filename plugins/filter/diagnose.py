@@ -77,14 +77,8 @@ from collections.abc import Mapping
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.diagnose import diagnose
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.quote import JMESPATH_IMPORT_ERROR
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.rule_files import (
-    BUILT_IN,
-    RuleError,
-    apply_overrides,
-    built_in_rules,
-    load_rules,
-)
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.expressions import JMESPATH_IMPORT_ERROR
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.rule_files import RuleError, chosen_rules
 
 NAME = "kubecare.kubelet_certs.diagnose"
 
@@ -103,8 +97,7 @@ def diagnose_filter(
     if not isinstance(evidence, Mapping):
         raise AnsibleFilterError(f"{NAME}: the evidence is a mapping, not {type(evidence).__name__}")
     try:
-        rules = load_rules([BUILT_IN, *rule_dirs]) if rule_dirs else built_in_rules()
-        rules = apply_overrides(rules, rule_overrides or {})
+        rules = chosen_rules(rule_dirs, rule_overrides)
         return diagnose(
             _plain(evidence), rules, now=str(now) if now else None, only_hosts=only_hosts, pool_label=pool_label
         )

@@ -21,7 +21,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._access imp
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._api import Api
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._auth_arguments import API_ARGUMENTS
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._fields import Data
-from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._files import write_json
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._files import write_lists
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._time import utc_now
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._x509 import CRYPTOGRAPHY_IMPORT_ERROR
 
@@ -99,7 +99,7 @@ def run(module: ClusterModule, collect: Collector) -> t.NoReturn:
     told: Data = {"reachable": api.answered, "requests": api.requests}
     if params["dest"]:
         try:
-            write_json(params["dest"], evidence)
+            write_lists(params["dest"], evidence)
         except OSError as error:
             module.fail_json(
                 msg=f"option dest: {error.filename or params['dest']}: cannot be written: {error.strerror}"

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report import clusters, html
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._model import read
 from ansible_collections.kubecare.kubelet_certs.tests.fuzz import hostile
 from ansible_collections.kubecare.kubelet_certs.tests.unit.plugins.plugin_utils.report import samples
 
@@ -121,7 +122,7 @@ def test_nothing_is_wider_than_the_page(tmp_path: Path, fleet: t.Callable[[], sa
 
 @pytest.mark.parametrize("size", [400, 1280])
 def test_the_page_over_several_clusters(tmp_path: Path, size: int) -> None:
-    page = clusters.page([clusters.part(fleet.__name__, fleet(), 80, 24) for fleet in FLEETS])
+    page = clusters.page([clusters.part(fleet.__name__, read(fleet()), 80, 24) for fleet in FLEETS])
     assert answer(tmp_path, page, size, "return page.documentElement.scrollWidth;") == str(size)
     text = dom(tmp_path, page)
     assert not ran(text)

@@ -16,7 +16,7 @@ import typing as t
 import urllib.parse
 
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report import console, html
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._model import VERDICTS, read
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._model import VERDICTS
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._read import Record
 
 MAX_NODES = 25
@@ -42,12 +42,9 @@ class Part:
         return min(present, default=VERDICTS.index("unknown")), self.name
 
 
-def part(name: str, diagnosis: t.Any, columns: int, rows: int) -> Part:
-    """What the overview shows of one cluster. Raises MalformedDiagnosisError, see ``_model.read``."""
-    diagnosis = (
-        {**diagnosis, "cluster": {**diagnosis["cluster"], "name": name}} if _has_cluster(diagnosis) else diagnosis
-    )
-    model = read(diagnosis)
+def part(name: str, model: Record, columns: int, rows: int) -> Part:
+    """What the overview shows of one cluster, of its diagnosis as ``_model`` has read it."""
+    model = {**model, "cluster": {**model["cluster"], "name": name}}
     not_seen = html.not_seen(model)
     troubled = [node for node in model["nodes"] if node["verdict"] != "healthy"]
     kept = [{**node, "link": _link(node["name"])} for node in troubled[:MAX_NODES]]
@@ -56,7 +53,7 @@ def part(name: str, diagnosis: t.Any, columns: int, rows: int) -> Part:
         model={**model, "nodes": kept, "troubled": len(troubled)},
         nodes=len(model["nodes"]),
         not_seen=not_seen,
-        lines=console.render(diagnosis, None, columns, max(rows, MIN_ROWS)),
+        lines=console.lines_of(model, None, columns, max(rows, MIN_ROWS)),
     )
 
 
@@ -81,10 +78,6 @@ def page(parts: t.Sequence[Part], history: Record | None = None) -> str:
     return html.page(
         "clusters.html.j2", history, parts=sorted(parts, key=lambda one: one.worst), totals=verdicts(parts)
     )
-
-
-def _has_cluster(diagnosis: t.Any) -> bool:
-    return isinstance(diagnosis, dict) and isinstance(diagnosis.get("cluster"), dict)
 
 
 def _link(name: str) -> str:

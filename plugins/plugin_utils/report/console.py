@@ -48,7 +48,11 @@ def render(diagnosis: t.Any, report: str | None = None, columns: int = 80, rows:
     Raises:
         MalformedDiagnosisError: see ``_model.read``.
     """
-    model = read(diagnosis)
+    return lines_of(read(diagnosis), report, columns, rows)
+
+
+def lines_of(model: Record, report: str | None, columns: int, rows: int) -> list[Line]:
+    """The summary of a diagnosis that ``_model`` has read; see ``render``."""
     head = _header(model, columns)
     tail = _healthy(model, columns) + _causes(model, columns) + _not_seen(model, columns)
     if report:

@@ -70,7 +70,11 @@ def render(diagnosis: t.Any, history: Record | None = None) -> str:
     Raises:
         MalformedDiagnosisError: see ``_model.read``.
     """
-    model = read(diagnosis)
+    return report(read(diagnosis), history)
+
+
+def report(model: Record, history: Record | None = None) -> str:
+    """The same for a diagnosis that ``_model`` has read."""
     advice = _unseen.ADVICE if any(map(_unseen.wants_root, model["nodes"])) else ""
     return page("report.html.j2", history, model=model, nodes=_nodes(model), not_seen=not_seen(model), advice=advice)
 
@@ -156,10 +160,11 @@ def _nodes(model: Record) -> list[Record]:
         )
         item = {**node, "anchor": anchor, "told": told, "unseen": _unseen.sentence(node)}
         if told:
+            item.update(model["detail"](node))
             sections += 1
             per_cause[cause] = per_cause.get(cause, 0) + 1
             item["tree"] = _tree(node["findings"])
-            item["pictures"] = pictures(node, model["now"])
+            item["pictures"] = pictures(item, model["now"])
             item["bars"] = [
                 (name, _bar(record, model["now"])) for name, record in node["certificates"].items() if record
             ]

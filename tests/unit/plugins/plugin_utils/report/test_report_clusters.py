@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report import clusters, console
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._model import VERDICTS
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._model import VERDICTS, read
 from ansible_collections.kubecare.kubelet_certs.tests.unit.plugins.plugin_utils.report import samples
 
 
@@ -18,7 +18,7 @@ def parts() -> list[clusters.Part]:
     well = copy.deepcopy(sick)
     well["nodes"] = [node for node in well["nodes"] if node["verdict"] == "healthy"]
     well["fleet"]["causes"] = []
-    return [clusters.part("edge", well, 80, 12), clusters.part("prod", sick, 80, 24)]
+    return [clusters.part("edge", read(well), 80, 12), clusters.part("prod", read(sick), 80, 24)]
 
 
 def test_the_sum_is_of_all_clusters() -> None:
@@ -49,7 +49,7 @@ def test_hostile_text_stays_text() -> None:
     for node, text in zip(hostile["nodes"], samples.HOSTILE, strict=False):
         node["name"] = text
     hostile["cluster"]["api_url"] = samples.HOSTILE[0]
-    page = clusters.page([clusters.part("prod", hostile, 80, 24)])
+    page = clusters.page([clusters.part("prod", read(hostile), 80, 24)])
     assert "<script" not in page
     assert "<img" not in page
 
@@ -57,7 +57,7 @@ def test_hostile_text_stays_text() -> None:
 def test_a_cluster_without_nodes_counts_as_unknown_not_as_healthy() -> None:
     empty = samples.fleet_of_41()
     empty["nodes"], empty["fleet"]["causes"], empty["cluster"]["reachable"] = [], [], False
-    gone = clusters.part("gone", empty, 80, 12)
+    gone = clusters.part("gone", read(empty), 80, 12)
     assert VERDICTS[gone.worst[0]] == "unknown"
     assert "API SERVER UNREACHABLE" in console.plain(clusters.lines([gone], None, 80))
     assert "The API server is unreachable." in clusters.page([gone])
