@@ -59,6 +59,7 @@ class Fleet:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "K8S_"))}
         environment.update(
             HOME=str(self.folder),
+            K8S_AUTH_HOST="http://127.0.0.1:1",
             ANSIBLE_STDOUT_CALLBACK=callback,
             ANSIBLE_PYTHON_INTERPRETER=sys.executable,
             ANSIBLE_LOCALHOST_WARNING="false",
@@ -190,14 +191,22 @@ def test_two_audits_at_once(fleet: Fleet) -> None:
     assert len(fleet.kept()) == 2
 
 
-def test_an_audit_that_fails_keeps_nothing(fleet: Fleet) -> None:
-    """It chooses its own run folder, and there is no evidence to judge."""
-    process = fleet.start(None)
+def test_an_api_server_that_is_down_resolves_nothing(fleet: Fleet) -> None:
+    """A run folder of its own choice; no node can be listed, and none is asked."""
+    metrics = fleet.folder / "kubelet_certs.prom"
+    given = {"kubelet_certs_cluster": "c", "kubelet_certs_metrics_file": str(metrics)}
+    assert fleet.audit(BROKEN, **given)[0] == 0
+    process = fleet.start(None, callback=QUIET, kubelet_certs_collect_cluster=True, **given)
     output, errors = process.communicate(timeout=120)
-    assert process.returncode == 2 and "holds no evidence" in output + errors
-    (run_dir,) = fleet.history.glob("runs/*")
+    assert process.returncode == 0, output + errors
+    assert "API SERVER UNREACHABLE" in output
+    (run_dir,) = (path for path in fleet.history.glob("runs/*") if path.name > "20261125T010000Z")
     assert re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{6}", run_dir.name)
-    assert fleet.kept() == []
+    changes = json.loads((run_dir / "history.json").read_text(encoding="utf-8"))["changes"]
+    assert [item["why"] for item in changes.pop("unseen")] == ["not_listed"] * 4 and not any(changes.values())
+    published = metrics.read_text(encoding="utf-8")
+    assert published.count('judged="earlier"') == 6 and 'judged="now"' not in published
+    assert published.count('pool="worker"} 0') == 3 and "not_after_timestamp_seconds{" not in published
 
 
 @pytest.mark.parametrize("moment", ["history.json", "part", "kept"])

@@ -111,6 +111,7 @@ def test_where_nodes_could_not_be_listed_none_is_gone(subject: str) -> None:
     assert names(changes["gone"]) == [("a", "")]
     _nodes, changes = audits(first, diagnosis(node("b"), cluster={"not_seen": [{"subject": subject}]}))
     assert not changes["gone"]
+    assert [(item["node"], item["why"]) for item in changes["unseen"]] == [("a", "not_listed")]
 
 
 def test_a_pool_is_remembered_while_labels_are_not_seen() -> None:
