@@ -81,7 +81,7 @@ def _one(node: Data, old: Data, unjudged: frozenset[str], changes: dict[str, lis
     worse = _worse(node, old, found, known)
     if worse:
         changes["worse"].append({**_of(node), **worse})
-    if old["seen"] and not node["seen"]:
+    if not node["seen"] and (old["seen"] or old["why"] == NOT_ASKED):
         changes["unseen"].append({**_of(node), "why": node["why"], "standing": len(standing)})
     return {
         **node,

@@ -102,6 +102,8 @@ def test_a_node_that_was_not_asked_stays_as_it_was() -> None:
     assert [(item["name"], item["why"]) for item in nodes] == [("b", None), ("a", "not_asked")]
     _nodes, changes = audits(first, limited, diagnosis(node("a"), node("b")))
     assert names(changes["resolved"]) == [("a", "x")]
+    _nodes, changes = audits(first, limited, diagnosis(node("a", "unknown", gone="timeout"), node("b")))
+    assert names(changes["unseen"]) == [("a", "")]
 
 
 @pytest.mark.parametrize("subject", ["node_info", "node_info.nodes"])
