@@ -69,6 +69,7 @@ class ActionModule(ActionBase):
         changes = found["history"]["changes"]
         result.update(
             changed=False,
+            clusters=found["audit"]["clusters"],
             since=found["history"]["since"],
             changes={kind: len(items) for kind, items in changes.items()},
             verdicts=found["audit"]["verdicts"],

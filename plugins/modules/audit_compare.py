@@ -58,6 +58,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+clusters:
+  description: The names of the clusters that were audited.
+  returned: success
+  type: list
+  elements: str
+  sample: [production]
 since:
   description: The time of the audit that was compared with; null for the first.
   returned: success

@@ -20,10 +20,10 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report import clusters, html
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report import clusters, history, html
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._model import read
 from ansible_collections.kubecare.kubelet_certs.tests.fuzz import hostile
-from ansible_collections.kubecare.kubelet_certs.tests.unit.plugins.plugin_utils.report import samples
+from ansible_collections.kubecare.kubelet_certs.tests.unit.plugins.plugin_utils.report import history_samples, samples
 
 FLAGS = (
     "--headless",
@@ -232,3 +232,16 @@ def test_hostile_texts_everywhere_break_no_policy_and_ask_for_nothing(tmp_path: 
     assert "data-violations" not in text.split("<head>")[0]
     heard = dom(tmp_path, listening.replace("<main>", f"<main>{PAYLOAD}", 1))
     assert "data-violations" in heard.split("<head>")[0]
+
+
+@pytest.mark.parametrize("size", [400, 1280])
+@pytest.mark.parametrize("given", [history_samples.value, history_samples.hostile])
+def test_changes_and_trend_run_nothing_and_fit_the_page(
+    tmp_path: Path, given: t.Callable[[], samples.Record], size: int
+) -> None:
+    page = html.render(samples.one_failing(), history.read(given()))
+    assert '<polyline class="least"' in page
+    assert not ran(dom(tmp_path, page))
+    assert answer(tmp_path, page, size, "return page.documentElement.scrollWidth;") == str(size)
+    drawn = "return [...page.querySelectorAll('.trends svg')].every(svg => svg.getBoundingClientRect().height > 40);"
+    assert answer(tmp_path, page, size, drawn) == "true"

@@ -16,7 +16,14 @@ import typing as t
 
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.rule_files import SEVERITIES
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.verdict import VERDICTS
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.history.record import NOT_ASKED, Data, Judged, Key
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.history.record import (
+    CERTIFICATES,
+    NOT_ASKED,
+    NOT_LISTED,
+    Data,
+    Judged,
+    Key,
+)
 
 CHANGES = ("new", "resolved", "worse", "unseen", "joined", "gone")
 """Kinds of changes; the first three are of findings and verdicts, the others of nodes."""
@@ -47,14 +54,14 @@ def compare(part: Judged, earlier: t.Sequence[Data]) -> tuple[list[Data], dict[s
     for old in before.values():
         if part.complete:
             changes["gone"].append(_of(old))
-        else:
-            lost = {"verdict": "unknown", "seen": False, "why": NOT_ASKED, "certificates": _NO_CERTIFICATES}
-            standing = [{**finding, "stands": True} for finding in old["findings"]]
-            result.append({**old, **lost, "findings": standing})
+            continue
+        why = NOT_ASKED if part.limited else NOT_LISTED
+        standing = [{**finding, "stands": True} for finding in old["findings"]]
+        lost = {"verdict": "unknown", "seen": False, "why": why, "certificates": dict.fromkeys(CERTIFICATES)}
+        result.append({**old, **lost, "findings": standing})
+        if old["seen"] and why == NOT_LISTED:
+            changes["unseen"].append({**_of(old), "why": why, "standing": len(standing)})
     return result, changes
-
-
-_NO_CERTIFICATES: Data = {"client": None, "serving": None}
 
 
 def _one(node: Data, old: Data, unjudged: frozenset[str], changes: dict[str, list[Data]]) -> Data:
@@ -74,7 +81,7 @@ def _one(node: Data, old: Data, unjudged: frozenset[str], changes: dict[str, lis
     worse = _worse(node, old, found, known)
     if worse:
         changes["worse"].append({**_of(node), **worse})
-    if old["seen"] and not node["seen"]:
+    if not node["seen"] and (old["seen"] or old["why"] == NOT_ASKED):
         changes["unseen"].append({**_of(node), "why": node["why"], "standing": len(standing)})
     return {
         **node,

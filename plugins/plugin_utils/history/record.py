@@ -44,6 +44,8 @@ JUDGED = tuple(severity for severity in SEVERITIES if severity != "info")
 """The severities that make a verdict."""
 ROLES = ("primary", "contributing", "symptom")
 NOT_ASKED = "not_asked"
+NOT_LISTED = "not_listed"
+"""Why a node is not in a diagnosis, though it may be in the cluster: the audit was limited, or the API server listed no nodes."""
 _MAX_TEXT = 500
 
 
@@ -56,7 +58,7 @@ class Judged:
     """What is taken of one diagnosis.
 
     ``nodes`` as above, ``unjudged``: of each node the rules that lacked evidence, ``gaps``: how many things of the cluster were not seen,
-    ``complete``: all its nodes were listed and asked.
+    ``listed``: the API server said which nodes there are, ``limited``: only those of some hosts were asked.
     """
 
     cluster: str
@@ -64,7 +66,13 @@ class Judged:
     nodes: list[Data]
     unjudged: dict[Key, frozenset[str]]
     gaps: int
-    complete: bool
+    listed: bool
+    limited: bool
+
+    @property
+    def complete(self) -> bool:
+        """Whether a node that is not there has left."""
+        return self.listed and not self.limited
 
 
 def judged(diagnosis: t.Any, cluster: str | None = None) -> Judged:
@@ -104,8 +112,7 @@ def judged(diagnosis: t.Any, cluster: str | None = None) -> Judged:
         unjudged[name, node["name"]] = frozenset(str(skipped.get("rule")) for skipped in _mappings(item.get("skipped")))
     gaps = _mappings(_mapping(diagnosis.get("cluster")).get("not_seen"))
     listed = not {str(gap.get("subject")) for gap in gaps} & {"node_info", "node_info.nodes"}
-    complete = listed and diagnosis.get("only_hosts") is not True
-    return Judged(name, time, nodes, unjudged, len(gaps), complete)
+    return Judged(name, time, nodes, unjudged, len(gaps), listed, limited=diagnosis.get("only_hosts") is True)
 
 
 def _cluster_name(diagnosis: Data) -> str | None:

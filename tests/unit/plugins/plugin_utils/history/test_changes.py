@@ -102,6 +102,8 @@ def test_a_node_that_was_not_asked_stays_as_it_was() -> None:
     assert [(item["name"], item["why"]) for item in nodes] == [("b", None), ("a", "not_asked")]
     _nodes, changes = audits(first, limited, diagnosis(node("a"), node("b")))
     assert names(changes["resolved"]) == [("a", "x")]
+    _nodes, changes = audits(first, limited, diagnosis(node("a", "unknown", gone="timeout"), node("b")))
+    assert names(changes["unseen"]) == [("a", "")]
 
 
 @pytest.mark.parametrize("subject", ["node_info", "node_info.nodes"])
@@ -111,6 +113,7 @@ def test_where_nodes_could_not_be_listed_none_is_gone(subject: str) -> None:
     assert names(changes["gone"]) == [("a", "")]
     _nodes, changes = audits(first, diagnosis(node("b"), cluster={"not_seen": [{"subject": subject}]}))
     assert not changes["gone"]
+    assert [(item["node"], item["why"]) for item in changes["unseen"]] == [("a", "not_listed")]
 
 
 def test_a_pool_is_remembered_while_labels_are_not_seen() -> None:

@@ -7,65 +7,19 @@ from __future__ import annotations
 import copy
 import re
 import typing as t
-from datetime import timedelta
 
 import pytest
-from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._time import format_time, parse_time
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report import console, history, html, trend
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._text import width
 from ansible_collections.kubecare.kubelet_certs.tests.unit.plugins.plugin_utils.report import samples
+from ansible_collections.kubecare.kubelet_certs.tests.unit.plugins.plugin_utils.report.history_samples import (
+    change,
+    hostile,
+    pool,
+    value,
+)
 
 Record = dict[str, t.Any]
-
-
-def change(node: str, title: str = "The kubelet is stopped", role: str = "primary", **more: t.Any) -> Record:
-    rule = title.lower().replace(" ", "-")
-    return {
-        "node": node,
-        "rule": rule,
-        "title": title,
-        "stage": "kubelet",
-        "severity": "critical",
-        "role": role,
-        **more,
-    }
-
-
-def pool(name: str, *percents: float | None, **more: t.Any) -> Record:
-    first = parse_time(samples.at(days=-len(percents) + 1))
-    points = [
-        {"time": format_time(first + timedelta(days=day)), "least_percent": share, "median_percent": share}
-        for day, share in enumerate(percents)
-    ]
-    known = percents[-1] is not None
-    left = int(percents[-1] * 36000) if percents[-1] is not None else None
-    return {
-        "pool": name,
-        "cluster": "c",
-        "nodes": 3,
-        "known": 3 * known,
-        "least_seconds": left,
-        "least_node": "n1",
-        "points": points,
-        **more,
-    }
-
-
-def value(**more: t.Any) -> Record:
-    changes = {key: [] for key in ("new", "resolved", "worse", "unseen", "joined", "gone")}
-    return {
-        "schema": history.SCHEMA,
-        "time": samples.at(),
-        "since": samples.at(days=-1),
-        "complete": True,
-        "verdicts": {"healthy": 3},
-        "nodes": 3,
-        "gaps": 0,
-        "trend": [pool("workers", 80, 60)],
-        "passed_over": [],
-        **more,
-        "changes": {**changes, **more.get("changes", {})},
-    }
 
 
 def read(**more: t.Any) -> Record:
@@ -157,26 +111,11 @@ def test_pictures_share_one_time_and_stay_within_their_frame() -> None:
     assert trend.pictures([]) == []
 
 
-def hostile(columns: int) -> tuple[str, str]:
-    worst = samples.HOSTILE
-    record = read(
-        since="x",
-        changes={
-            "new": [change(one, one) for one in worst],
-            "worse": [{"node": one, "before": one, "after": one} for one in worst],
-            "unseen": [{"node": one, "why": one, "standing": 1} for one in worst],
-            "joined": [{"node": one} for one in worst],
-            "gone": [{"node": one} for one in worst],
-        },
-        trend=[pool(one, 50, 40, cluster=one, least_node=one) for one in worst],
-        passed_over=[{"audit": one, "why": one} for one in worst],
-    )
-    return text(record, columns), html.render(samples.one_failing(), record)
-
-
 @pytest.mark.parametrize("columns", [80, 100])
 def test_hostile_texts_are_shown_and_obeyed_by_nobody(columns: int) -> None:
-    shown, page = hostile(columns)
+    record = history.read(hostile())
+    assert record is not None
+    shown, page = text(record, columns), html.render(samples.one_failing(), record)
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]", shown + page)
     assert [line for line in shown.splitlines() if width(line) > columns] == []
     assert "<script>document" not in page and "<img src" not in page and "<svg onload" not in page
