@@ -16,7 +16,7 @@ import typing as t
 import pytest
 import yaml
 from ansible_collections.kubecare.kubelet_certs.plugins.inventory import cluster_nodes
-from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._access import AUTH_ARGUMENTS
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._auth_arguments import AUTH_ARGUMENTS
 
 NODES = "/api/v1/nodes"
 PLUGIN = "kubecare.kubelet_certs.cluster_nodes"
