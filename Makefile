@@ -5,9 +5,9 @@
 # Every target installs what it needs into .cache; what is made goes to build. The work is done by the programs in tools.
 
 PYTHON = $$(sh tools/find-python --best)
-export KUBECONFIG INVENTORY ARGS FAULT KEY MINUTES
+export KUBECONFIG INVENTORY ARGS FAULT KEY MINUTES PART
 
-.PHONY: help diagnose check test fuzz docs format lab lab-up lab-down lab-diagnose lab-test lab-remediation lab-alerts record artefact clean
+.PHONY: help diagnose check test fuzz bench docs format lab lab-up lab-down lab-diagnose lab-test lab-remediation lab-alerts record artefact clean
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -24,6 +24,9 @@ test: ## all tests: check, ansible-test, all versions of ansible-core, the lab's
 
 fuzz: ## hostile input for MINUTES (10), other cases each time; the quick part of it is in make test
 	@python=$(PYTHON) && $$python tools/run.py fuzz
+
+bench: ## measure: time, memory, round trips, into build/benchmarks.json (PART='diagnose …' for some; see docs/benchmarks.md)
+	@python=$(PYTHON) && $$python tools/run.py bench
 
 docs: ## write docs/rules from the rules, and what follows from the alerts
 	@python=$(PYTHON) && $$python tools/run.py docs

@@ -4,7 +4,7 @@
 
 """Writes what follows from the alerts' rules and from the recording of them in the lab. ``--check`` only says what is out of date.
 
-The Prometheus operator's manifest, the figure of docs/alerts.md, and the table between the two comments in it.
+The Prometheus operator's manifests, the figure of docs/alerts.md, and the table between the two comments in it.
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ sys.path.insert(0, str(ROOT / "tests"))
 import alert_figure  # noqa: E402
 from alerts.recording import Recording  # noqa: E402
 
-RULES = ROOT / "docs/manifests/alerts.rules.yml"
-MANIFEST = ROOT / "docs/manifests/alerts.yml"
+MANIFESTS = ROOT / "docs/manifests"
+RULES = {"alerts": "kubelet-certificates", "audit-alerts": "kubelet-certificates-audit"}
+"""Files ``<name>.rules.yml`` of Prometheus, and what the operator's object with the same rules in ``<name>.yml`` is called."""
 RECORDING = ROOT / "tests/alerts/recorded/rotation-failure.json"
 FIGURE = ROOT / "docs/alerts.svg"
 PAGE = ROOT / "docs/alerts.md"
 TABLE = re.compile(r"(?<=<!-- table: written by `make docs` -->\n\n).*?(?=\n<!-- end of table -->)", re.DOTALL)
 HEAD = """---
-# alerts.rules.yml as the Prometheus operator takes it; written by `make docs`.
-#   kubectl apply -n monitoring -f alerts.yml
+# {name}.rules.yml as the Prometheus operator takes it; written by `make docs`.
+#   kubectl apply -n monitoring -f {name}.yml
 # Where the Prometheus object has a ruleSelector, give it the labels that it selects.
 """
 
@@ -55,15 +56,15 @@ def text(dumper: Dumper, value: str) -> yaml.ScalarNode:
 Dumper.add_representer(str, text)
 
 
-def manifest() -> str:
-    """The rules in a PrometheusRule object."""
+def manifest(name: str) -> str:
+    """The rules of a file in a PrometheusRule object."""
     document = {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",
-        "metadata": {"name": "kubelet-certificates"},
-        "spec": yaml.safe_load(RULES.read_text(encoding="utf-8")),
+        "metadata": {"name": RULES[name]},
+        "spec": yaml.safe_load((MANIFESTS / f"{name}.rules.yml").read_text(encoding="utf-8")),
     }
-    return HEAD + yaml.dump(document, Dumper=Dumper, sort_keys=False, width=120)
+    return HEAD.format(name=name) + yaml.dump(document, Dumper=Dumper, sort_keys=False, width=120)
 
 
 def wanted() -> dict[pathlib.Path, str]:
@@ -71,7 +72,7 @@ def wanted() -> dict[pathlib.Path, str]:
     recording = Recording.load(RECORDING)
     table = alert_figure.table(recording)
     return {
-        MANIFEST: manifest(),
+        **{MANIFESTS / f"{name}.yml": manifest(name) for name in RULES},
         FIGURE: alert_figure.figure(recording),
         PAGE: TABLE.sub(lambda _match: table, PAGE.read_text(encoding="utf-8")),
     }

@@ -41,7 +41,7 @@ EXPECTED = (
 
 def plugins(installed: pathlib.Path) -> list[tuple[str, str]]:
     """The public plugins as (kind, full name)."""
-    kinds = {"modules": "module", "filter": "filter", "lookup": "lookup", "inventory": "inventory"}
+    kinds = {name: name for name in ("callback", "filter", "inventory", "lookup")} | {"modules": "module"}
     return [
         (kind, f"{NAME}.{path.stem}")
         for folder, kind in kinds.items()

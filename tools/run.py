@@ -230,6 +230,15 @@ def _fuzz(log: Log) -> Result:
     return Result(passed=cases, failed=failed)
 
 
+def _bench(log: Log) -> Result:
+    """The benchmarks (``tests/benchmarks/run.py``), or those that ``PART`` names."""
+    folder = developer_venv()
+    environment = ansible_environment(folder, live_collections())
+    environment["PYTHONPATH"] = str(live_collections())
+    command = [folder / "bin/python", ROOT / "tests/benchmarks/run.py", *os.environ.get("PART", "").split()]
+    return Result() if log.run(command, environment)[0] == 0 else Result(passed=0, failed=1)
+
+
 def _in_lab(log: Log, program: str, *arguments: t.Any) -> Result:
     """A program of ``tests/lab`` that starts a lab and closes with its counts."""
     if os.geteuid() != 0:
@@ -296,6 +305,7 @@ def test_parts() -> list[Part]:
         Part("collection build and use", collection_build.act),
         Part("artefact", release.act),
         Part("report in a browser", _browser),
+        Part("audits", lambda log: _pytest(log, "tests/audit")),
         Part("hostile input", lambda log: _pytest(log, "tests/fuzz")),
         Part("faults while running", _running, shown=True),
         Part(
@@ -311,6 +321,8 @@ def test_parts() -> list[Part]:
         Part("ansible-core versions", _versions, shown=True),
         Part("lab", _lab, shown=True),
         Part("audit identity in the lab", lambda log: _in_lab(log, "permissions"), shown=True),
+        Part("remediate identity in the lab", lambda log: _in_lab(log, "repair_permissions"), shown=True),
+        Part("login without root in the lab", lambda log: _in_lab(log, "node_permissions"), shown=True),
         Part("remediation in the lab", functools.partial(_remediation, faults=MENDED), shown=True),
         Part("hostile requests in the lab", lambda log: _in_lab(log, "csr_approval"), shown=True),
         Part("recorded evidence", lambda log: _pytest(log, "tests/recorded")),
@@ -337,6 +349,7 @@ def main() -> None:
         "check": check_parts,
         "test": test_parts,
         "fuzz": lambda: [Part("hostile input", _fuzz, shown=True)],
+        "bench": lambda: [Part("benchmarks", _bench, shown=True)],
         "lab-test": lambda: [Part("lab", _lab, shown=True)],
         "lab-remediation": lambda: [Part("remediation in the lab", _remediation, shown=True)],
         "lab-alerts": lambda: [Part("alerts in the lab", _lab_alerts, shown=True)],

@@ -2,51 +2,63 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Asks a node everything about its kubelet's certificates in one round trip: a POSIX-shell script on stdin, one answer."""
+"""Asks a node everything about its kubelet's certificates in one round trip: a POSIX-shell script on stdin, one answer.
+
+The script goes by the host's own connection, or through a probe pod; of a node where neither is to be had, the API tells what it can.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
 import secrets
-import subprocess
 import time
 import typing as t
 
+from ansible import constants
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._auth_arguments import API_ARGUMENTS
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._files import write_json
-from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._secrets import without_secrets
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._x509 import CRYPTOGRAPHY_IMPORT_ERROR
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._connection import (
+    end_process,
+    harmless,
+    received,
+)
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._deadline import NoAnswerInTimeError, deadline
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._run_folder import node_file
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.matching import identity
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.evidence import (
-    CUT,
-    build_evidence,
-    unreachable,
-)
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.evidence import unreachable
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.protocol import (
     MAX_ANSWER_CHARS,
     build_script,
-    plain,
-    read_answer,
 )
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.ways.reply import Reply, evidence_of, reason_of
 
 Data = dict[str, t.Any]
 
 GRACE_SECONDS = 20
 """What the control side allows beyond the node's own time limit, for the way there and back."""
 
+WAYS = ("ssh", "pod", "api")
+"""In the order in which ``auto`` tries them: who sees most comes first."""
+
 ARGUMENT_SPEC: t.Final[Data] = {
+    **API_ARGUMENTS,
+    "way": {"type": "str", "choices": [*WAYS, "auto"], "default": "ssh"},
+    "pod_namespace": {"type": "str", "default": "kubelet-certs-probe"},
+    "pod_selector": {"type": "str", "default": "app.kubernetes.io/name=kubelet-certs-probe"},
     "dest": {"type": "path"},
+    "node_name": {"type": "str"},
+    "access": {"type": "dict", "default": {}},
     "timeout": {"type": "int", "default": 60},
     "log_since_seconds": {"type": "int", "default": 86400},
     "log_lines": {"type": "int", "default": 40},
     "log_file": {"type": "str"},
     "kubelet_unit": {"type": "str"},
-    "kubeconfig": {"type": "str"},
+    "kubelet_kubeconfig": {"type": "str"},
     "kubelet_config": {"type": "str"},
     "pki_path": {"type": "str"},
     "manifests_path": {"type": "str"},
@@ -54,7 +66,12 @@ ARGUMENT_SPEC: t.Final[Data] = {
     "api_probe": {"type": "bool", "default": True},
 }
 
-_LIMITS = {"timeout": (5, 3600), "log_since_seconds": (60, 31 * 86400), "log_lines": (0, 1000)}
+_LIMITS = {
+    "timeout": (5, 3600),
+    "log_since_seconds": (60, 31 * 86400),
+    "log_lines": (0, 1000),
+    "request_timeout": (1, 3600),
+}
 
 
 class ActionModule(ActionBase):
@@ -63,6 +80,7 @@ class ActionModule(ActionBase):
     TRANSFERS_FILES = False
     _supports_check_mode = True
     _supports_async = False
+    _api: t.Any = None
 
     def run(self, tmp: str | None = None, task_vars: Data | None = None) -> Data:
         """Probes the node; a node that cannot be probed is a result, not a failure."""
@@ -75,10 +93,13 @@ class ActionModule(ActionBase):
         if CRYPTOGRAPHY_IMPORT_ERROR is not None:
             raise AnsibleActionFail("the Python package cryptography is needed on the control node")
         host = str((task_vars or {}).get("inventory_hostname") or "localhost")
-        evidence = self._probe(host, options)
+        options.update(_access(options["access"]))
+        evidence = {**self._by_ways(host, options), "inventory_node": options["node_name"]}
         result: Data = {
             "changed": False,
             "reachable": evidence["reachable"],
+            "way": evidence["way"],
+            "tried": evidence["tried"],
             "identity": identity(evidence),
             "not_seen": evidence["not_seen"],
         }
@@ -91,67 +112,93 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(f"{path}: cannot be written: {error.strerror}") from error
         return {**result, "dest": path}
 
-    def _probe(self, host: str, options: Data) -> Data:
-        nonce = secrets.token_hex(12)
+    def _by_ways(self, host: str, options: Data) -> Data:
+        """The evidence by the first way on which the node answers. ``tried`` says of the ways before it why they were left."""
+        tried: list[Data] = []
+        automatic = options["way"] == "auto"
+        with contextlib.ExitStack() as ending:
+            for way in WAYS if automatic else (options["way"],):
+                evidence = (
+                    self._by_connection(host, options, automatic)
+                    if way == "ssh"
+                    else self._through_api(way, host, options, automatic, ending)
+                )
+                if evidence["reachable"]:
+                    return {**evidence, "way": way, "tried": tried}
+                tried.append({"way": way, **{key: evidence["not_seen"][0][key] for key in ("reason", "message")}})
+        if automatic:
+            evidence["not_seen"] = [
+                {"subject": "node", "reason": entry["reason"], "message": f"by {entry['way']}: {entry['message']}"}
+                for entry in tried
+            ]
+        return {**evidence, "way": None, "tried": tried}
+
+    def _through_api(self, way: str, host: str, options: Data, automatic: bool, ending: contextlib.ExitStack) -> Data:
+        """By a probe pod or by the API alone. What the user has to correct fails the task, or with ``auto`` this way alone."""
+        from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.ways import by_api
+
         try:
-            script = build_script(nonce, _settings(options))
+            if self._api is None:
+                own = constants.DEFAULT_LOCAL_TMP  # type: ignore[attr-defined]
+                self._api = ending.enter_context(by_api.connected(options, own))
         except ValueError as error:
-            raise AnsibleActionFail(str(error)) from error
+            if not automatic:
+                raise AnsibleActionFail(str(error)) from error
+            return unreachable(host, time.time(), "error", str(error))
+        if way == "api":
+            return by_api.evidence_by_api(self._api, host, options)
+        nonce, script = _script(options)
+        return by_api.evidence_by_pod(self._api, host, options, nonce, script, options["timeout"] + GRACE_SECONDS)
+
+    def _by_connection(self, host: str, options: Data, automatic: bool) -> Data:
+        """By Ansible's own connection. On the control node itself ``auto`` does not look: a host without a login is often said to be there."""
+        if automatic and self._connection.transport == "local":
+            message = "its connection is local, which is the control node"
+            return unreachable(host, time.time(), "disabled", message)
+        nonce, script = _script(options)
         sent_at = time.time()
+        limit = options["timeout"] + GRACE_SECONDS
         try:
-            with deadline(options["timeout"] + GRACE_SECONDS):
-                reply = self._low_level_execute_command("/bin/sh", in_data=script)
+            with deadline(limit):
+                answer = self._low_level_execute_command("/bin/sh", in_data=script)
         except NoAnswerInTimeError as error:
-            seconds = options["timeout"] + GRACE_SECONDS
-            _end_process(error)
-            message = f"no answer within {seconds} seconds"
-            return self._what_came(error, nonce, host, sent_at, options, "timeout", message)
+            end_process(error)
+            reply = _broken(error, sent_at, "timeout", f"no answer within {limit} seconds")
         except AnsibleConnectionFailure as error:
-            message = self._harmless(error)
-            return self._what_came(error, nonce, host, sent_at, options, _reason(message, "unreachable"), message)
+            message = harmless(error, self._connection)
+            reply = _broken(error, sent_at, reason_of(message, "unreachable"), message)
         except AnsibleError as error:
-            message = self._harmless(error)
-            return unreachable(host, time.time(), _reason(message, "error"), message)
-        answered_at = time.time()
-        said = str(reply.get("stdout") or "")
-        answer = read_answer(said, nonce)
-        if not answer.started:
-            complaint = without_secrets(str(reply.get("stderr") or "").strip()[-65536:])  # whole, before it is cut
-            words = self._harmless(complaint[-600:] or _not_the_probe(said))
-            message = f"the probe did not run (status {reply.get('rc')}): {words}"
-            reason = "too_large" if len(said) > MAX_ANSWER_CHARS else _reason_of_status(reply.get("rc"))
-            return unreachable(host, answered_at, _reason(words, reason), message)
-        late = answered_at - sent_at >= options["timeout"]
-        return build_evidence(answer, host, sent_at, answered_at, options["log_lines"], "timeout" if late else "error")
+            message = harmless(error, self._connection)
+            return unreachable(host, time.time(), reason_of(message, "error"), message)
+        else:
+            complaint = harmless(str(answer.get("stderr") or ""), self._connection, end=True)
+            said = str(answer.get("stdout") or "")
+            reply = Reply(said, sent_at, time.time(), complaint=complaint, status=answer.get("rc"))
+        return evidence_of(reply, nonce, host, options["timeout"], options["log_lines"])
 
-    def _what_came(
-        self, error: Exception, nonce: str, host: str, sent_at: float, options: Data, reason: str, message: str
-    ) -> Data:
-        """The evidence of a host whose answer broke off: the part that came, else that it could not be reached."""
-        now = time.time()
-        said = _received(error)
-        answer = read_answer(said[: MAX_ANSWER_CHARS * 2].decode("utf-8", "surrogateescape"), nonce)
-        if not answer.sections:
-            message += f"; {len(said)} bytes came, none of them the probe's" if said.strip() else ""
-            return unreachable(host, now, reason, message)
-        evidence = build_evidence(answer, host, sent_at, now, options["log_lines"], reason)
-        for entry in evidence["not_seen"]:
-            if entry["message"] == CUT:
-                entry["message"] = f"{CUT}: {message}"
-        return evidence
 
-    def _harmless(self, error: Exception | str) -> str:
-        """An error's text without the passwords of the connection, on one line."""
-        text = error if isinstance(error, str) else str(getattr(error, "message", "") or error)
-        for holder in (self._connection, getattr(self._connection, "become", None)):
-            for option in ("password", "become_pass", "private_key_passphrase"):
-                try:
-                    secret = holder.get_option(option) if holder is not None else None
-                except (AnsibleError, KeyError, AttributeError):
-                    continue
-                if secret:
-                    text = text.replace(str(secret), "[removed]")
-        return plain(" ".join(text.split()))[:400]
+def _access(given: Data) -> Data:
+    """The options of ``access``, checked. Raises AnsibleActionFail naming the one that is wrong."""
+    checked = ArgumentSpecValidator(API_ARGUMENTS).validate(given)
+    if checked.error_messages:
+        raise AnsibleActionFail(f"option access: {'; '.join(checked.error_messages)}")
+    names = {alias: name for name, spec in API_ARGUMENTS.items() for alias in (name, *spec.get("aliases", ()))}
+    return {names[name]: checked.validated_parameters[names[name]] for name in given}
+
+
+def _script(options: Data) -> tuple[str, bytes]:
+    """``(nonce, script)``; a new nonce each time."""
+    nonce = secrets.token_hex(12)
+    try:
+        return nonce, build_script(nonce, _settings(options))
+    except ValueError as error:
+        raise AnsibleActionFail(str(error)) from error
+
+
+def _broken(error: BaseException, sent_at: float, reason: str, message: str) -> Reply:
+    """The reply of a connection that ended in ``error``, with what had come by then."""
+    came = received(error)[: MAX_ANSWER_CHARS * 2].decode("utf-8", "surrogateescape")
+    return Reply(came, sent_at, time.time(), broke=(reason, message))
 
 
 def _settings(options: Data) -> dict[str, str | int]:
@@ -161,59 +208,10 @@ def _settings(options: Data) -> dict[str, str | int]:
         "KCP_LOG_LINES": options["log_lines"],
         "KCP_LOG_FILE": options["log_file"] or "",
         "KCP_UNIT": options["kubelet_unit"] or "",
-        "KCP_KUBECONFIG": options["kubeconfig"] or "",
+        "KCP_KUBECONFIG": options["kubelet_kubeconfig"] or "",
         "KCP_CONFIG": options["kubelet_config"] or "",
         "KCP_PKI": options["pki_path"] or "",
         "KCP_MANIFESTS": options["manifests_path"] or "",
         "KCP_PROC": options["proc_path"],
         "KCP_API_PROBE": "yes" if options["api_probe"] else "no",
     }
-
-
-def _reason(message: str, otherwise: str) -> str:
-    text = message.lower()
-    if re.search(r"timed out|timeout", text):
-        return "timeout"
-    if re.search(r"permission denied \(|authentication fail|invalid/incorrect password|too many authentication", text):
-        return "unauthorized"
-    if re.search(r"sudo|become|a password is required|not in the sudoers|must be run from a terminal", text):
-        return "not_permitted"
-    return otherwise
-
-
-def _connection_locals(error: BaseException) -> t.Iterator[Data]:
-    """The variables of the connection plugin's functions that ``error`` went through: it hands on nothing of a broken answer."""
-    step = error.__traceback__
-    while step is not None:
-        if "/plugins/connection/" in step.tb_frame.f_code.co_filename.replace(os.sep, "/"):
-            yield step.tb_frame.f_locals
-        step = step.tb_next
-
-
-def _received(error: BaseException) -> bytes:
-    """What the node had said when the connection ended in ``error``; empty where the connection plugin does not keep it."""
-    longest = b""
-    for names in _connection_locals(error):
-        whole = names.get("return_tuple")
-        for found in (names.get("b_stdout"), whole[1] if isinstance(whole, tuple) and len(whole) == 3 else None):
-            if isinstance(found, bytes) and len(found) > len(longest):
-                longest = found
-    return longest
-
-
-def _end_process(error: BaseException) -> None:
-    """Ends the connection's own program, which would else wait for the node as long as the node pleases."""
-    for names in _connection_locals(error):
-        process = names.get("p")
-        if isinstance(process, subprocess.Popen) and process.poll() is None:
-            with contextlib.suppress(OSError):
-                process.kill()
-
-
-def _not_the_probe(said: str) -> str:
-    """What is to be said of an answer without a line of the probe's."""
-    return f"{len(said)} characters came, none of them the probe's" if said.strip() else "the node said nothing"
-
-
-def _reason_of_status(status: t.Any) -> str:
-    return "missing_tool" if status in (126, 127) else "error"

@@ -12,8 +12,9 @@ import typing as t
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._x509 import CRYPTOGRAPHY_IMPORT_ERROR
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._connection import end_process, harmless
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._deadline import NoAnswerInTimeError, deadline
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.protocol import plain, read_answer
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.protocol import read_answer
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.repair.exchange import (
     ACTS,
     LIMIT_BEYOND_TIMEOUT,
@@ -65,13 +66,15 @@ class ActionModule(ActionBase):
         try:
             with deadline(options["timeout"] + LIMIT_BEYOND_TIMEOUT + GRACE_SECONDS):
                 reply = self._low_level_execute_command("/bin/sh", in_data=script)
-        except NoAnswerInTimeError:
+        except NoAnswerInTimeError as error:
+            end_process(error)
             raise AnsibleActionFail("the node did not answer in time; what was changed there is not known") from None
         except AnsibleError as error:
-            raise AnsibleActionFail(_harmless(str(error), token)) from None
+            raise AnsibleActionFail(harmless(error, self._connection, token)) from None
         answer = read_answer(_without(str(reply.get("stdout") or ""), token), nonce)
         if not answer.started:
-            words = _harmless(str(reply.get("stderr") or "") or "the node said nothing", token)
+            complaint = harmless(str(reply.get("stderr") or ""), self._connection, token, end=True)
+            words = complaint or "the node said nothing"
             raise AnsibleActionFail(f"the repair did not run (status {reply.get('rc')}): {words}")
         result = repair_result(answer, options["act"], check)
         if self._task.diff:
@@ -81,8 +84,3 @@ class ActionModule(ActionBase):
 
 def _without(text: str, token: str | None) -> str:
     return text.replace(token, "[removed]") if token else text
-
-
-def _harmless(text: str, token: str | None) -> str:
-    """Words of the connection or of the node on one line, without the token and what is shaped like a secret."""
-    return plain(" ".join(_without(text, token).split()))[:400]

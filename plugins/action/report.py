@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 import typing as t
 
@@ -17,9 +16,21 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.color import stringc
 from ansible.utils.display import Display
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._run_folder import RunFolderError, read_json
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report import console, html
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._model import MalformedDiagnosisError, read
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._files import write_text
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._run_folder import (
+    RunFolderError,
+    cluster_folders,
+    read_json,
+    read_listed,
+)
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report import clusters, console, history, html
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._model import (
+    MalformedDiagnosisError,
+    read,
+    row,
+)
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._model import read_listed as model_of_list
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._read import Record
 
 display = Display()
 
@@ -46,9 +57,12 @@ _ARGUMENTS = {
     },
     "dest": {"type": "path"},
     "color": {"type": "str", "choices": ["auto", "never"], "default": "auto"},
+    "quiet": {"type": "bool", "default": False},
 }
 _OWN_LINES = 8
 """Lines of a screen that Ansible itself needs: banners, the result, the recap."""
+_LEAST_ROWS = 14
+"""Of the summary, however much changed since the last audit."""
 
 
 class ActionModule(ActionBase):
@@ -71,69 +85,135 @@ class ActionModule(ActionBase):
         dest = options["dest"] or run_dir
         if dest is None and set(formats) - {"console"}:
             raise AnsibleActionFail("dest is needed to write a file of a diagnosis that comes from no run_dir")
-        source = os.path.join(os.path.abspath(run_dir), "diagnosis.json") if run_dir else None
-        diagnosis = _load(source) if source else options["diagnosis"]
-        paths: dict[str, str] = {}
         try:
-            verdicts = read(diagnosis)["verdicts"]
-            if "html" in formats:
-                paths["html"] = _write(dest, "report.html", html.render(diagnosis))
-            if "json" in formats:
-                path = os.path.join(os.path.abspath(dest), "diagnosis.json")
-                kept = source is not None and os.path.realpath(path) == os.path.realpath(source)
-                paths["json"] = (
-                    path
-                    if kept
-                    else _write(dest, "diagnosis.json", json.dumps(diagnosis, indent=1, default=str) + "\n")
-                )
-            if "console" in formats:
-                _show(diagnosis, paths.get("html"), options["color"] == "auto")
-        except MalformedDiagnosisError as error:
-            raise AnsibleActionFail(f"{source or 'diagnosis'} is not a diagnosis: {error}") from error
-        result.update(changed=False, paths=paths, verdicts=verdicts)
+            folders = cluster_folders(run_dir) if run_dir else {}
+        except RunFolderError as error:
+            raise AnsibleActionFail(str(error)) from error
+        changes = _history(run_dir)
+        if folders:
+            result.update(changed=False, **_clusters(folders, options, dest, changes))
+            return result
+        source = os.path.join(os.path.abspath(run_dir), "diagnosis.json") if run_dir else None
+        model = _load(source) if source else _read(options["diagnosis"], "diagnosis")
+        paths: dict[str, str] = {}
+        if "html" in formats:
+            paths["html"] = _write(dest, "report.html", [html.report(model, changes)])
+        if "json" in formats:
+            paths["json"] = _write_json(dest, source, options["diagnosis"])
+        if "console" in formats:
+            columns, rows = _screen(changes)
+            lines = console.lines_of(model, paths.get("html"), columns, rows)
+            _show(lines, changes, options["quiet"], options["color"] == "auto")
+        result.update(changed=False, paths=paths, verdicts=model["verdicts"])
         return result
 
 
-def _load(path: str) -> t.Any:
+def _clusters(folders: dict[str, str], options: Record, dest: str, changes: Record | None) -> dict[str, t.Any]:
+    """Reports on several clusters (name → run folder): a page each, and one over all. Files go below ``dest`` as they lie in a run folder."""
+    columns, rows = _screen(changes)
+    formats = options["formats"]
+    parts = []
+    paths: dict[str, str] = {}
+    for name, folder in folders.items():
+        source = os.path.join(os.path.abspath(folder), "diagnosis.json")
+        model, own_dest = _load(source), os.path.join(dest, "clusters", name)
+        parts.append(clusters.part(name, model, columns, rows // len(folders)))
+        if "html" in formats:
+            _write(own_dest, "report.html", [html.report(model)])
+        if "json" in formats:
+            _write_json(own_dest, source, None)
+    if "html" in formats:
+        paths["html"] = _write(dest, "report.html", [clusters.page(parts, changes)])
+    if "json" in formats:
+        paths["json"] = os.path.join(os.path.abspath(dest), "clusters")
+    if "console" in formats:
+        lines = clusters.lines(parts, paths.get("html"), columns)
+        _show(lines, changes, options["quiet"], options["color"] == "auto")
+    return {
+        "paths": paths,
+        "verdicts": clusters.verdicts(parts),
+        "clusters": {one.name: one.model["verdicts"] for one in parts},
+        "clusters_without_nodes": [one.name for one in parts if not one.nodes],
+    }
+
+
+def _write_json(dest: str, source: str | None, diagnosis: t.Any) -> str:
+    """The diagnosis of a file, or the one that was given, as a file of ``dest``; not copied onto itself. Returns its path."""
+    path = os.path.join(os.path.abspath(dest), "diagnosis.json")
+    if source is not None and os.path.realpath(path) == os.path.realpath(source):
+        return path
+    return _write(dest, "diagnosis.json", _text_of(source, diagnosis))
+
+
+def _load(path: str) -> Record:
+    """The diagnosis in a file, as ``_model.read`` gives it; of a fleet only what is shown is held."""
     if not os.path.exists(path):
         raise AnsibleActionFail(f"{path} does not exist: run the role diagnose first, or name another run_dir")
+    listed = read_listed(path, "nodes", _row)
     try:
-        return read_json(path)
+        return _read(read_json(path), path) if listed is None else model_of_list(*listed)
     except RunFolderError as error:
         raise AnsibleActionFail(str(error)) from error
+    except MalformedDiagnosisError as error:
+        raise AnsibleActionFail(f"{path} is not a diagnosis: {error}") from error
 
 
-def _write(folder: str, name: str, text: str) -> str:
+def _read(diagnosis: t.Any, name: str) -> Record:
+    try:
+        return read(diagnosis)
+    except MalformedDiagnosisError as error:
+        raise AnsibleActionFail(f"{name} is not a diagnosis: {error}") from error
+
+
+def _row(node: t.Any) -> Record:
+    """Raises ValueError where it is no node; then all of the file is read, to say which."""
+    if not isinstance(node, dict) or not isinstance(node.get("name"), str):
+        raise ValueError("no mapping with a name")
+    return row(node)
+
+
+def _text_of(source: str | None, diagnosis: t.Any) -> t.Iterator[str]:
+    if source is None:
+        yield json.dumps(diagnosis, indent=1, default=str) + "\n"
+        return
+    with open(source, encoding="utf-8") as stream:
+        yield from iter(lambda: stream.read(1024 * 1024), "")
+
+
+def _write(folder: str, name: str, pieces: t.Iterable[str]) -> str:
     """Replaces the file in one step; a link of that name is replaced and not followed. Returns its path."""
     path = os.path.join(os.path.abspath(folder), name)
-    part = f"{path}.{secrets.token_hex(6)}.part"
     try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        try:
-            with open(
-                os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666),
-                "w",
-                encoding="utf-8",
-                errors="backslashreplace",
-            ) as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, path)
-        finally:
-            if os.path.lexists(part):
-                os.unlink(part)
+        write_text(path, pieces)
     except OSError as error:
         raise AnsibleActionFail(f"{path} cannot be written: {error.strerror}") from error
     return path
 
 
-def _show(diagnosis: t.Any, report: str | None, color: bool) -> None:
-    """Displays the summary as raw text, in one call so that nothing gets between its lines; the log gets no colours."""
+def _history(run_dir: str | None) -> Record | None:
+    """The changes since the last audit, where the run is an audit and they can be read."""
+    path = os.path.join(os.path.abspath(run_dir or ""), "history.json")
+    try:
+        return history.read(read_json(path)) if run_dir and os.path.exists(path) else None
+    except RunFolderError as error:
+        display.warning(f"{error}. The report is made without it.")
+        return None
+
+
+def _screen(changes: Record | None) -> tuple[int, int]:
+    """Columns and rows that there are for a summary, with the changes below it."""
     size = shutil.get_terminal_size((80, 24))
-    columns = min(max(size.columns, 80), 100)
-    rows = min(max(size.lines - _OWN_LINES, 24), 50)
-    lines = console.render(diagnosis, report, columns, rows)
+    columns, rows = min(max(size.columns, 80), 100), min(max(size.lines - _OWN_LINES, 24), 50)
+    return columns, max(rows - len(history.lines(changes, columns)) - 1, _LEAST_ROWS) if changes else rows
+
+
+def _show(summary: list[console.Line], changes: Record | None, quiet: bool, color: bool) -> None:
+    """Displays it as raw text, in one call so that nothing gets between its lines; the log gets no colours."""
+    lines = summary
+    if changes and quiet and history.is_quiet(changes):
+        lines = [[("✔ ", "healthy"), (history.line(changes), "plain")]]
+    elif changes:
+        lines = [*summary, [], *history.lines(changes, _screen(None)[0])]
     text = console.plain(lines)
     if color:
         # stringc colours only where Ansible does.

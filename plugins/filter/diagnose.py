@@ -39,6 +39,9 @@ options:
     description: Judge only the nodes that an inventory host was matched to.
     type: bool
     default: false
+  pool_label:
+    description: A label of nodes that names their pool. It goes before those that providers give.
+    type: str
 """
 
 EXAMPLES = r"""
@@ -74,14 +77,8 @@ from collections.abc import Mapping
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.diagnose import diagnose
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.quote import JMESPATH_IMPORT_ERROR
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.rule_files import (
-    BUILT_IN,
-    RuleError,
-    apply_overrides,
-    built_in_rules,
-    load_rules,
-)
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.expressions import JMESPATH_IMPORT_ERROR
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.rule_files import RuleError, chosen_rules
 
 NAME = "kubecare.kubelet_certs.diagnose"
 
@@ -92,6 +89,7 @@ def diagnose_filter(
     rule_dirs: t.Sequence[str] = (),
     rule_overrides: t.Mapping[str, t.Any] | None = None,
     only_hosts: bool = False,
+    pool_label: str | None = None,
 ) -> dict[str, t.Any]:
     """See DOCUMENTATION. Raises AnsibleFilterError naming the input or option that is wrong."""
     if JMESPATH_IMPORT_ERROR:
@@ -99,9 +97,10 @@ def diagnose_filter(
     if not isinstance(evidence, Mapping):
         raise AnsibleFilterError(f"{NAME}: the evidence is a mapping, not {type(evidence).__name__}")
     try:
-        rules = load_rules([BUILT_IN, *rule_dirs]) if rule_dirs else built_in_rules()
-        rules = apply_overrides(rules, rule_overrides or {})
-        return diagnose(_plain(evidence), rules, now=str(now) if now else None, only_hosts=only_hosts)
+        rules = chosen_rules(rule_dirs, rule_overrides)
+        return diagnose(
+            _plain(evidence), rules, now=str(now) if now else None, only_hosts=only_hosts, pool_label=pool_label
+        )
     except (RuleError, ValueError) as error:
         raise AnsibleFilterError(f"{NAME}: {error}") from error
 

@@ -38,7 +38,7 @@ options:
     default: medium
 seealso:
   - plugin: kubecare.kubelet_certs.checked_plan
-    plugin_type: filter
+    plugin_type: lookup
   - plugin: kubecare.kubelet_certs.diagnose
     plugin_type: filter
 """

@@ -21,8 +21,6 @@ import traceback
 import typing as t
 import urllib.parse
 
-from ansible.module_utils.common.parameters import env_fallback
-
 KUBERNETES_IMPORT_ERROR: str | None
 try:
     import urllib3
@@ -36,39 +34,6 @@ else:
 KUBERNETES_REQUIREMENT = "kubernetes >= 29.0.0"
 
 Params = dict[str, t.Any]
-
-
-def _option(variable: str, **more: t.Any) -> Params:
-    return {"fallback": (env_fallback, [f"K8S_AUTH_{variable}"]), **more}
-
-
-AUTH_ARGUMENTS: Params = {
-    "kubeconfig": _option("KUBECONFIG", type="raw"),
-    "context": _option("CONTEXT", type="str"),
-    "host": _option("HOST", type="str"),
-    "api_key": _option("API_KEY", type="str", no_log=True),
-    "username": _option("USERNAME", type="str"),
-    "password": _option("PASSWORD", type="str", no_log=True),
-    "validate_certs": _option("VERIFY_SSL", type="bool", aliases=["verify_ssl"]),
-    "ca_cert": _option("SSL_CA_CERT", type="path", aliases=["ssl_ca_cert"]),
-    "client_cert": _option("CERT_FILE", type="path", aliases=["cert_file"]),
-    "client_key": _option("KEY_FILE", type="path", aliases=["key_file"], no_log=False),
-    "proxy": _option("PROXY", type="str"),
-    "no_proxy": _option("NO_PROXY", type="str"),
-    "proxy_headers": {
-        "type": "dict",
-        "apply_defaults": True,
-        "options": {
-            "proxy_basic_auth": _option("PROXY_HEADERS_PROXY_BASIC_AUTH", type="str", no_log=True),
-            "basic_auth": _option("PROXY_HEADERS_BASIC_AUTH", type="str", no_log=True),
-            "user_agent": _option("PROXY_HEADERS_USER_AGENT", type="str"),
-        },
-    },
-    "persist_config": _option("PERSIST_CONFIG", type="bool"),
-    "impersonate_user": _option("IMPERSONATE_USER", type="str"),
-    "impersonate_groups": _option("IMPERSONATE_GROUPS", type="list", elements="str"),
-}
-"""As kubernetes.core names them, with its environment variables."""
 
 
 class ConfigurationMistake(ValueError):
@@ -94,7 +59,7 @@ def access(params: Params, temporary: str) -> Access:
     """What the options, else the environment, else a pod's service account lead to.
 
     Args:
-        params: the module's parameters, those of ``AUTH_ARGUMENTS`` among them.
+        params: the module's parameters, those of ``_auth_arguments.AUTH_ARGUMENTS`` among them.
         temporary: a private folder that is removed with the module, for credentials that the TLS library wants as files.
 
     Raises:
@@ -108,6 +73,7 @@ def access(params: Params, temporary: str) -> Access:
         _load(params, configuration, temporary)
     finally:
         logging.getLogger().removeHandler(heard)
+    configuration.refresh_api_key_hook = None  # it reads the kubeconfig again, over the options
     _override(params, configuration)
     _check_address(params, configuration)
     _check_files(params, configuration)

@@ -82,9 +82,16 @@ class Api:
     a server that is down costs one timeout, not one a question.
     """
 
-    def __init__(self, access: Access, timeout: float, clock: t.Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        access: Access,
+        timeout: float,
+        clock: t.Callable[[], float] = time.time,
+        max_bytes: int | None = None,
+    ) -> None:
         self.access = access
         self.timeout = timeout
+        self.max_bytes = MAX_ANSWER_BYTES if max_bytes is None else max_bytes
         self.requests = 0
         self.answered = False
         self.first_answer: Answer | None = None
@@ -166,7 +173,7 @@ class Api:
                 )
             received = self._clock()
             self.answered = True
-            content = _read(response, deadline, self.timeout)
+            content = _read(response, deadline, self.timeout, self.max_bytes)
         except ApiError as error:
             self._lose(self.timeout if error.reason == "timeout" else 0.0, error)
             raise
@@ -233,7 +240,7 @@ def _chain(error: BaseException) -> list[BaseException]:
     return found
 
 
-def _read(response: t.Any, deadline: float, timeout: float) -> bytes:
+def _read(response: t.Any, deadline: float, timeout: float, max_bytes: int) -> bytes:
     """The body. ``read1`` gives what is there, so that a trickle cannot outlast the deadline; urllib3 1 has it only underneath."""
     read = getattr(response, "read1", None) or response._original_response.read1
     parts: list[bytes] = []
@@ -242,10 +249,10 @@ def _read(response: t.Any, deadline: float, timeout: float) -> bytes:
         while part := read(1024 * 1024):
             parts.append(part)
             size += len(part)
-            if size > MAX_ANSWER_BYTES:
+            if size > max_bytes:
                 raise ApiError(
                     "too_large",
-                    f"an answer is larger than {MAX_ANSWER_BYTES} bytes; a smaller page_size makes it smaller",
+                    f"an answer is larger than {max_bytes} bytes; of a list, a smaller page_size makes it smaller",
                 )
             if time.monotonic() > deadline:
                 raise ApiError("timeout", f"an answer was not complete within {timeout:g} s")

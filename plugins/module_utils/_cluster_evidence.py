@@ -13,27 +13,24 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._access import (
-    AUTH_ARGUMENTS,
     KUBERNETES_IMPORT_ERROR,
     KUBERNETES_REQUIREMENT,
     ConfigurationMistake,
     access,
 )
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._api import Api
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._auth_arguments import API_ARGUMENTS
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._fields import Data
-from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._files import write_json
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._files import write_lists
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._time import utc_now
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._x509 import CRYPTOGRAPHY_IMPORT_ERROR
-
-API_ARGUMENTS: Data = {**AUTH_ARGUMENTS, "request_timeout": {"type": "int", "default": 30}}
-"""The options of the doc fragments ``k8s_auth`` and ``api_module``."""
 
 ARGUMENTS: Data = {
     **API_ARGUMENTS,
     "page_size": {"type": "int", "default": 500},
     "dest": {"type": "path"},
 }
-"""Those, and the options of the doc fragment ``cluster_evidence``."""
+"""The options of every module, and those of the doc fragment ``cluster_evidence``."""
 
 Collector = t.Callable[[Api, Data], tuple[Data, Data]]
 """Takes the server and the module's parameters; gives the evidence and the counts that stand for it when it goes to a file.
@@ -102,7 +99,7 @@ def run(module: ClusterModule, collect: Collector) -> t.NoReturn:
     told: Data = {"reachable": api.answered, "requests": api.requests}
     if params["dest"]:
         try:
-            write_json(params["dest"], evidence)
+            write_lists(params["dest"], evidence)
         except OSError as error:
             module.fail_json(
                 msg=f"option dest: {error.filename or params['dest']}: cannot be written: {error.strerror}"

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import datetime, timedelta, timezone
 
 _FORMAT = "%Y-%m-%dT%H:%M:%SZ"
@@ -26,8 +27,9 @@ def format_time(moment: datetime) -> str:
     return f"{moment.year:04d}{moment.strftime(_FORMAT[2:])}"
 
 
+@functools.lru_cache(maxsize=16384)
 def parse_time(text: str) -> datetime:
-    """Parses RFC 3339 with any offset and any fraction of a second.
+    """Parses RFC 3339 with any offset and any fraction of a second. Remembers what it parsed: evidence says most times often.
 
     Raises:
         ValueError: the text is not a time, or it names no offset.

@@ -219,8 +219,8 @@ import urllib.parse
 
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils import _csr_checks
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._api import Api, ApiError
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._auth_arguments import API_ARGUMENTS
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._cluster_evidence import (
-    API_ARGUMENTS,
     ClusterModule,
     connect,
 )

@@ -15,6 +15,8 @@ author: The kubecare founders (@kubecare)
 description:
   - Sends one POSIX-shell script to the node on standard input and reads one answer. Nothing is installed, written or changed on the node,
     and it needs no Python there. What it cannot see, because a tool is missing or a file may not be read, is said in RV(not_seen).
+  - The script goes by the host's own connection, or through a pod that has the node's root mounted read-only. Of a node where neither is to be
+    had, the API server tells what the kubelet says of itself. See O(way).
   - It looks at the kubelet's process and unit, kubeconfig and configuration, certificate files and their file system, the log, the clock, the
     way to the API server and the certificate served on the kubelet's port, and on a control-plane node at the CA files and the manifests' flags.
   - Private keys, tokens and passwords never leave the node. Of PEM files only C(CERTIFICATE) blocks are read out, and whether a key matches is found out
@@ -23,11 +25,43 @@ description:
     C(SelfSubjectReview), which stores nothing.
   - A node that cannot be reached, or where the probe cannot run, is a result and no failure, so that a play over many nodes goes on.
 options:
+  way:
+    description:
+      - V(ssh) takes the host's own Ansible connection, whichever that is, with O(ignore:become) where it is set.
+      - V(pod) runs the same script in a probe pod of the node through the API server's exec, and sees the same. The collection's
+        C(docs/manifests/probe-daemonset.yml) makes these pods.
+      - V(api) asks the kubelet through the API server's node proxy for its configuration, the end of its certificates, its health and, where
+        C(enableSystemLogQuery) is on, its log; and looks which certificate its port presents. Files, process and network of the node are not
+        seen, and RV(not_seen) says so. C(docs/manifests/api-only.yml) is the permission it takes.
+      - V(auto) tries these in their order until one of them reaches the node. A connection that is V(local) is passed over, as it is the control node.
+      - V(pod) and V(api) go through the kubelet. Where that is down, or cannot ask the API server who may, they do not get in either.
+    type: str
+    choices: [ssh, pod, api, auto]
+    default: ssh
+  access:
+    description:
+      - Options of this module by which the API server is reached, as C(context), for V(pod) and V(api). They stand over those that are given beside it.
+      - It is for an inventory of several clusters, whose hosts each have their own.
+    type: dict
+    default: {}
+  pod_namespace:
+    description: The namespace of the probe pods.
+    type: str
+    default: kubelet-certs-probe
+  pod_selector:
+    description: The labels that the probe pods have. Whoever may make pods with these labels in O(pod_namespace) can answer for a node.
+    type: str
+    default: app.kubernetes.io/name=kubelet-certs-probe
   dest:
     description:
       - The run folder on the control node. The evidence is written to C(nodes/<inventory host>.json) in it, readable by its owner only.
       - Without it the evidence is returned as RV(evidence).
     type: path
+  node_name:
+    description:
+      - The name of the host's Node, where the inventory knows it. It helps to match the two where the host does not answer.
+      - The ways V(pod) and V(api) ask for this Node, by default for the one with the name of the inventory host.
+    type: str
   timeout:
     description: Seconds after which the node gives up, from 5 to 3600. What was seen until then is kept.
     type: int
@@ -46,7 +80,7 @@ options:
   kubelet_unit:
     description: The systemd unit that runs the kubelet. By default it is found out.
     type: str
-  kubeconfig:
+  kubelet_kubeconfig:
     description: The path of the kubelet's kubeconfig on the node. By default what the kubelet's flags say.
     type: str
   kubelet_config:
@@ -83,7 +117,12 @@ attributes:
     description: Systems that it can look at.
     support: full
     platforms: posix
+extends_documentation_fragment:
+  - kubecare.kubelet_certs.k8s_auth
+  - kubecare.kubelet_certs.api_module
 notes:
+  - The options to reach the API server are for V(pod), V(api) and V(auto) alone. A kubeconfig that starts a program for its credentials starts it
+    once a host; a token (E(K8S_AUTH_API_KEY)) is cheaper.
   - Use O(ignore:become=true), as the certificates can be read by root only. Without root the rest is seen and the missing is said.
 seealso:
   - module: kubecare.kubelet_certs.node_info
@@ -102,12 +141,54 @@ EXAMPLES = r"""
   become: true
   register: probe
 
+- name: Look at a node that has no SSH server, through its probe pod
+  kubecare.kubelet_certs.node_probe:
+    way: pod
+    kubeconfig: ~/.kube/config
+    dest: ./run
+
+- name: Look at each node by the way that there is
+  kubecare.kubelet_certs.node_probe:
+    way: auto
+    node_name: "{{ node_name }}"
+    dest: ./run
+  become: true
+  register: probe
+
+- name: Say which way that was
+  ansible.builtin.debug:
+    msg: "{{ probe.way }}, after {{ probe.tried }}"
+
 - name: Say when the client certificates end
   ansible.builtin.debug:
     msg: "{{ probe.evidence.pki.files | map(attribute='certificates') | flatten | map(attribute='not_after') }}"
 """
 
 RETURN = r"""
+way:
+  description: The way that reached the node, V(ssh), V(pod) or V(api); null when none did.
+  returned: always
+  type: str
+  sample: ssh
+tried:
+  description: The ways before it, and why they were left.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{way: ssh, reason: unreachable, message: "ssh: connect to host worker-7 port 22: Connection refused"}]
+  contains:
+    way:
+      description: The way.
+      returned: always
+      type: str
+    reason:
+      description: As in RV(not_seen).
+      returned: always
+      type: str
+    message:
+      description: In words.
+      returned: always
+      type: str
 reachable:
   description: Whether the node answered.
   returned: always
@@ -130,8 +211,8 @@ not_seen:
       returned: always
       type: str
     reason:
-      description: One of V(unreachable), V(timeout), V(tls), V(unauthorized), V(not_found), V(not_permitted), V(missing_tool), V(unsupported),
-        V(malformed), V(disabled) and V(error).
+      description: One of V(unreachable), V(timeout), V(tls), V(unauthorized), V(forbidden), V(not_found), V(not_permitted), V(missing_tool),
+        V(unsupported), V(malformed), V(too_large), V(disabled) and V(error).
       returned: always
       type: str
     message:

@@ -31,6 +31,7 @@ options:
       - V(repair_link) points C(kubelet-client-current.pem) to the newest file that holds a valid certificate and its key, and moves a left-over
         C(kubelet-client-updated.pem) aside.
       - V(free_space) removes old certificate files, never the two newest of a kind nor one in use. There is no backup of them.
+        It fails where there is no room for a new certificate afterwards.
       - V(restart_kubelet) restarts the unit and waits until it stays active.
     type: str
     required: true
@@ -184,7 +185,7 @@ before:
   description: The state before the act.
   returned: always
   type: dict
-  sample: {active: active, certificate_sha256: null, not_after: null}
+  sample: {active: active, certificate_sha256: null, not_after: null, files: {}}
   contains:
     active:
       description: What systemd says of the unit.
@@ -198,9 +199,13 @@ before:
       description: When that certificate ends.
       returned: always
       type: str
+    files:
+      description: In RV(after), the files of O(bound_to.files) as that option has them. So the next act can be bound to what this one has made.
+      returned: always
+      type: dict
 after:
   description: The state after the act, in the form of RV(before).
   returned: always
   type: dict
-  sample: {active: active, certificate_sha256: null, not_after: null}
+  sample: {active: active, certificate_sha256: null, not_after: null, files: {}}
 """

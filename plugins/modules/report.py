@@ -15,13 +15,15 @@ author:
 description:
   - Shows what the filter P(kubecare.kubelet_certs.diagnose#filter) found, as a summary that fits one screen, as one
     self-contained HTML page, and as JSON.
+  - Of a run that M(kubecare.kubelet_certs.audit_compare) compared, it shows the changes since the last audit and the trend as well.
   - It runs on the control node and connects to nothing.
   - Everything in a diagnosis is taken for hostile. Control characters are made visible, HTML is escaped, and the page's
     own Content-Security-Policy lets nothing run but the page's own script.
 options:
   run_dir:
     description:
-      - A run folder. Its C(diagnosis.json) is read.
+      - A run folder. Its C(diagnosis.json) is read, or those of its clusters; then the page is an overview with a page a cluster beside it,
+        in C(clusters/).
       - Exactly one of O(run_dir) and O(diagnosis) is needed.
     type: path
   diagnosis:
@@ -49,6 +51,12 @@ options:
     type: str
     choices: [auto, never]
     default: auto
+  quiet:
+    description:
+      - Display one line instead of the summary when all nodes are healthy and nothing is new, resolved or worse since the last audit.
+      - Only of a run that M(kubecare.kubelet_certs.audit_compare) compared.
+    type: bool
+    default: false
 attributes:
   check_mode:
     description: Can run in check mode, and then does the same. A report is an answer and no change.
@@ -86,7 +94,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 paths:
-  description: The files written, or in their place already, by format.
+  description: The files written, or in their place already, by format; of several clusters the folder C(clusters) for V(json).
   returned: success
   type: dict
   sample:
@@ -101,4 +109,16 @@ verdicts:
     at_risk: 0
     unknown: 0
     healthy: 4
+clusters:
+  description: The same by cluster.
+  returned: the run folder is of several clusters
+  type: dict
+  sample:
+    prod: {expired: 0, failing: 37, at_risk: 0, unknown: 0, healthy: 4}
+clusters_without_nodes:
+  description: Those of which no node is known, as their API server did not answer. They count as unknown, not as healthy.
+  returned: the run folder is of several clusters
+  type: list
+  elements: str
+  sample: [test]
 """

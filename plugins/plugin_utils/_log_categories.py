@@ -117,7 +117,8 @@ CATEGORIES: t.Final[dict[str, Category]] = {
         r"tls handshake timeout", "the connection comes about, and the TLS handshake does not end in time"
     ),
     "server_untrusted": _category(
-        r"certificate signed by unknown authority|certificate is not trusted|unknown certificate authority",
+        r"^(?!.*unable to authenticate the request)"  # there the kubelet refuses who calls it
+        r".*(certificate signed by unknown authority|certificate is not trusted|unknown certificate authority)",
         "the API server's certificate is not signed by a CA that the kubeconfig names",
     ),
     "server_certificate_expired": _category(

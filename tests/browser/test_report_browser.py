@@ -20,9 +20,10 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report import html
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report import clusters, history, html
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._model import read
 from ansible_collections.kubecare.kubelet_certs.tests.fuzz import hostile
-from ansible_collections.kubecare.kubelet_certs.tests.unit.plugins.plugin_utils.report import samples
+from ansible_collections.kubecare.kubelet_certs.tests.unit.plugins.plugin_utils.report import history_samples, samples
 
 FLAGS = (
     "--headless",
@@ -117,6 +118,15 @@ def answer(folder: Path, page: str, size: int, script: str) -> str:
 @pytest.mark.parametrize("size", [400, 1280])
 def test_nothing_is_wider_than_the_page(tmp_path: Path, fleet: t.Callable[[], samples.Record], size: int) -> None:
     assert answer(tmp_path, html.render(fleet()), size, "return page.documentElement.scrollWidth;") == str(size)
+
+
+@pytest.mark.parametrize("size", [400, 1280])
+def test_the_page_over_several_clusters(tmp_path: Path, size: int) -> None:
+    page = clusters.page([clusters.part(fleet.__name__, read(fleet()), 80, 24) for fleet in FLEETS])
+    assert answer(tmp_path, page, size, "return page.documentElement.scrollWidth;") == str(size)
+    text = dom(tmp_path, page)
+    assert not ran(text)
+    assert all(f'id="cluster-{fleet.__name__}"' in text for fleet in FLEETS)
 
 
 def test_filter_and_sort(tmp_path: Path) -> None:
@@ -222,3 +232,16 @@ def test_hostile_texts_everywhere_break_no_policy_and_ask_for_nothing(tmp_path: 
     assert "data-violations" not in text.split("<head>")[0]
     heard = dom(tmp_path, listening.replace("<main>", f"<main>{PAYLOAD}", 1))
     assert "data-violations" in heard.split("<head>")[0]
+
+
+@pytest.mark.parametrize("size", [400, 1280])
+@pytest.mark.parametrize("given", [history_samples.value, history_samples.hostile])
+def test_changes_and_trend_run_nothing_and_fit_the_page(
+    tmp_path: Path, given: t.Callable[[], samples.Record], size: int
+) -> None:
+    page = html.render(samples.one_failing(), history.read(given()))
+    assert '<polyline class="least"' in page
+    assert not ran(dom(tmp_path, page))
+    assert answer(tmp_path, page, size, "return page.documentElement.scrollWidth;") == str(size)
+    drawn = "return [...page.querySelectorAll('.trends svg')].every(svg => svg.getBoundingClientRect().height > 40);"
+    assert answer(tmp_path, page, size, drawn) == "true"

@@ -58,6 +58,7 @@ class Trial:
         else:
             self._paused.write_text(self._before)
         self._clear()
+        running.kubectl(self.state, "delete", "node", "--ignore-not-found", hostile_csrs.JOINING, check=False)
         stdin = yaml.safe_dump_all(self._objects)
         running.kubectl(self.state, "delete", "--ignore-not-found", "--filename=-", stdin=stdin, check=False)
 
@@ -175,16 +176,27 @@ def setup(users: t.Iterable[str]) -> list[Json]:
     ]
 
 
-def permissions(without: str | None = None) -> list[Json]:
-    """The objects of the shipped manifest for ``APPROVER``, without the rule for a resource."""
+def permissions(resource: str | None = None, without: str | None = None) -> list[Json]:
+    """The objects of the shipped manifest for ``APPROVER``, without one verb or one name of the rule for a resource."""
     text = MANIFEST.read_text().replace("kubecare:kubelet-certs-approve", APPROVER)
     documents = [one for one in yaml.safe_load_all(text) if one["kind"] != "ServiceAccount"]
     for document in documents:
         if "subjects" in document:
             document["subjects"] = [{"kind": "User", "name": APPROVER, "apiGroup": "rbac.authorization.k8s.io"}]
-        if "rules" in document:
-            document["rules"] = [rule for rule in document["rules"] if without not in rule["resources"]]
+        for rule in document.get("rules", ()):
+            for key in ("verbs", "resourceNames"):
+                if rule["resources"] == [resource] and without in rule.get(key, ()):
+                    rule[key].remove(without)
+        if "rules" in document:  # a rule without a verb is none, and one without a name would be for all
+            complete = [rule for rule in document["rules"] if rule["verbs"] and rule.get("resourceNames") != []]
+            document["rules"] = complete
     return documents
+
+
+def permissions_to_lose() -> list[tuple[str, str]]:
+    """Each ``(resource, verb or name)`` of the shipped manifest."""
+    rules = [rule for one in permissions() for rule in one.get("rules", ())]
+    return [(rule["resources"][0], part) for rule in rules for part in (*rule["verbs"], *rule.get("resourceNames", ()))]
 
 
 def conditions(csr: Json) -> list[str]:
@@ -302,24 +314,34 @@ def _others(trial: Trial) -> None:
 
 
 def _without_a_rule(trial: Trial) -> None:
-    """Without any one rule of the manifest something is not approved, and the module says so. (Of leases the unit tests do.)"""
-    case = next(one for one in trial.cases.values() if one.name == "bootstrap")
-    fresh = dataclasses.replace(case, name="bootstrap-again")
-    trial.create_all([fresh])
-    names = [PREFIX + fresh.name]
-    for resource, wanted in (
-        ("certificatesigningrequests", "could not be listed"),
-        ("certificatesigningrequests/approval", "forbidden"),
-        ("signers", "forbidden"),
-        ("nodes", "not_alive"),
-    ):
-        running.kubectl(trial.state, "apply", "--filename=-", stdin=yaml.safe_dump_all(permissions(resource)))
-        result = trial.approve(names=names, dry_run=False)
-        told = str(decided(result) or result.get("msg"))
-        trial.say(wanted in told and not result["changed"], f"without {resource}: {told}")
+    """Without any one verb or name of the manifest's rules a request is not approved, and the module says why."""
+    again = [dataclasses.replace(trial.cases[name], name=f"{name}-again") for name in ("bootstrap", "serving-name")]
+    trial.create_all(again)
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": hostile_csrs.JOINING}}  # known, and not alive
+    running.kubectl(trial.state, "create", "--filename=-", stdin=json.dumps(node))
+    forbidden = ("failed", "forbidden")
+    wanted: dict[tuple[str, str], t.Any] = {
+        ("certificatesigningrequests", "list"): "could not be listed",
+        ("certificatesigningrequests", "get"): forbidden,
+        ("certificatesigningrequests/approval", "update"): forbidden,
+        ("signers", "approve"): forbidden,
+        ("signers", hostile_csrs.CLIENT): forbidden,
+        ("signers", hostile_csrs.SERVING): forbidden,
+        ("nodes", "list"): ("refused", "not_alive"),
+        ("leases", "list"): ("refused", "not_alive"),
+    }
+    for lost in permissions_to_lose():
+        case = again[lost[1] == hostile_csrs.SERVING]
+        running.kubectl(trial.state, "apply", "--filename=-", stdin=yaml.safe_dump_all(permissions(*lost)))
+        result = trial.approve(names=[PREFIX + case.name], dry_run=False)
+        found = decided(result)
+        told = found.get(case.name) or str(result.get("msg"))
+        good = wanted[lost] in told if isinstance(wanted[lost], str) else wanted[lost] == told
+        trial.say(good and not result["changed"], f"without {' '.join(lost)}: {told}")
     running.kubectl(trial.state, "apply", "--filename=-", stdin=yaml.safe_dump_all(permissions()))
-    found = decided(trial.approve(names=names, dry_run=False))
-    trial.say(found == {fresh.name: ("approved", None)}, f"with all rules: {found}")
+    result = trial.approve(names=[PREFIX + case.name for case in again], dry_run=False)
+    found = decided(result)
+    trial.say(found == {case.name: ("approved", None) for case in again}, f"with all rules: {found}")
 
 
 if __name__ == "__main__":

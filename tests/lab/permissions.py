@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Runs the diagnosis in the lab as the shipped audit identity, whole and with each of its rules taken away.
+"""Runs the diagnosis in the lab as the shipped audit identity, as the lab always does, whole and with each of its rules taken away.
 
 With all of them everything is seen. Without one, the run still finishes, still judges, and says that very subject was forbidden.
 So no permission is missing, none is superfluous, and a 403 for each kind of list is reported.
@@ -12,17 +12,12 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import pathlib
 import sys
 import tempfile
 import typing as t
 
-import yaml
-from kubelab import diagnose, lifecycle, running, settings
-
-MANIFEST = settings.REPOSITORY / "docs/manifests/audit.yml"
-IDENTITY = "system:serviceaccount:kube-system:kubelet-certs-audit"
+from kubelab import diagnose, identities, lifecycle
 
 NOT_SEEN = {
     "nodes": "node_info.nodes",
@@ -53,24 +48,15 @@ def subject_of(document: dict[str, t.Any], rule: dict[str, t.Any]) -> str:
     return f"leases in {namespace}" if rule["resources"] == ["leases"] else str(rule["resources"][0])
 
 
-def apply(state: pathlib.Path, documents: Documents) -> None:
-    """Make the cluster's objects these."""
-    running.kubectl(state, "apply", "--filename=-", stdin=yaml.safe_dump_all(documents))
-
-
 def gaps(state: pathlib.Path) -> dict[str, str]:
-    """Diagnose as the audit identity; gives the cluster's ``not_seen`` as subject → reason."""
-    os.environ["K8S_AUTH_IMPERSONATE_USER"] = IDENTITY
-    try:
-        with tempfile.TemporaryDirectory(prefix="kubecare-lab-") as folder:
-            run_dir = pathlib.Path(folder) / "run"
-            done = diagnose.run(state, run_dir, "--extra-vars", "kubelet_certs_collect_nodes=false")
-            if done.returncode or not (run_dir / "report.html").is_file():
-                raise AssertionError(f"the run did not finish with a report:\n{done.stdout[-3000:]}")
-            diagnosis = json.loads((run_dir / "diagnosis.json").read_text())
-            return {gap["subject"]: gap["reason"] for gap in diagnosis["cluster"]["not_seen"]}
-    finally:
-        del os.environ["K8S_AUTH_IMPERSONATE_USER"]
+    """Diagnose; gives the cluster's ``not_seen`` as subject → reason."""
+    with tempfile.TemporaryDirectory(prefix="kubecare-lab-") as folder:
+        run_dir = pathlib.Path(folder) / "run"
+        done = diagnose.run(state, run_dir, "--extra-vars", "kubelet_certs_collect_nodes=false")
+        if done.returncode or not (run_dir / "report.html").is_file():
+            raise AssertionError(f"the run did not finish with a report:\n{done.stdout[-3000:]}")
+        diagnosis = json.loads((run_dir / "diagnosis.json").read_text())
+        return {gap["subject"]: gap["reason"] for gap in diagnosis["cluster"]["not_seen"]}
 
 
 def main() -> int:
@@ -81,7 +67,7 @@ def main() -> int:
 
 def check(state: pathlib.Path) -> int:
     """Runs the cases and prints a line for each; gives the exit status."""
-    documents = list(yaml.safe_load_all(MANIFEST.read_text()))
+    documents = identities.documents(identities.AUDIT)
     cases: list[tuple[str, Documents, dict[str, str]]] = [("all rules", documents, {})]
     for index, document in enumerate(documents):
         for number, rule in enumerate(document.get("rules", ())):
@@ -92,7 +78,7 @@ def check(state: pathlib.Path) -> int:
     failed = 0
     try:
         for name, objects, expected in cases:
-            apply(state, objects)
+            identities.apply(state, objects)
             found = gaps(state)
             # A list that fails takes what is read from it with it: more gaps of the same kind may follow.
             good = (
@@ -103,7 +89,7 @@ def check(state: pathlib.Path) -> int:
             failed += not good
             print(f"{'ok  ' if good else 'FAIL'} {name}: not seen {found or 'nothing'}", flush=True)
     finally:
-        running.kubectl(state, "delete", "--ignore-not-found", "--filename=-", stdin=yaml.safe_dump_all(documents))
+        identities.apply(state, documents)
     print(f"{len(cases) - failed} passed, {failed} failed")
     return 1 if failed else 0
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Mends what the lab breaks, by the playbook ``remediate``: from each injected fault, over real SSH, to ``healthy``.
+"""Mends what the lab breaks, by the playbook ``remediate`` as the shipped identity of that name: from each injected fault to ``healthy``.
 
 A fault is tried when its rule names an act (``fix.task``). Faults of one node share a run, each on a worker of its own. For each run:
 
@@ -28,7 +28,7 @@ import yaml
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from kubelab import cases, diagnose, faults, init, judge, leaks, lifecycle, running, runs, settings  # noqa: E402
+from kubelab import cases, diagnose, faults, identities, init, judge, leaks, lifecycle, running, runs, settings  # noqa: E402
 from kubelab.cases import Batch, Case  # noqa: E402
 from kubelab.settings import Json, LabError  # noqa: E402
 
@@ -50,6 +50,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Mend faults of the lab by the playbook remediate.")
     parser.add_argument("--fault", action="append", metavar="NAME", help="only this fault (repeatable)")
     parser.add_argument("--single", action="store_true", help="one run for each fault")
+    parser.add_argument(
+        "--node", metavar="NAME", help="one run for each fault, on this machine; cp1 is a control plane"
+    )
     parser.add_argument("--list", action="store_true", help="list the faults and the acts that mend them, and end")
     parser.add_argument("--keep", type=pathlib.Path, metavar="FOLDER", help="keep each run's folder and output here")
     options = parser.parse_args()
@@ -64,14 +67,20 @@ def main() -> int:
         )
         return 2
     known = cases.load_all()
-    batches = cases.plan([known[name] for name in options.fault or acts], options.single)
+    chosen = [known[name] for name in options.fault or acts]
+    batches = (
+        [Batch(((case, options.node),)) for case in chosen] if options.node else cases.plan(chosen, options.single)
+    )
     results: list[Json] = []
     with lifecycle.lab() as state:
         version = init.Plan.load(state).kubernetes
         faults.heal(state, *map(faults.get, faults.injected(state)))
-        for batch in batches:
-            if batch.runs_on(version):
-                results += run(state, batch, acts, options.keep.absolute() if options.keep else None)
+        try:
+            for batch in batches:
+                if batch.runs_on(version):
+                    results += run(state, batch, acts, options.keep.absolute() if options.keep else None)
+        finally:
+            identities.withdraw_remediate(state)
     failed = sum(bool(result["problems"]) for result in results)
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(
@@ -99,6 +108,7 @@ def run(state: pathlib.Path, batch: Batch, acts: dict[str, list[str]], keep: pat
     problems: dict[str, list[str]] = {case.name: [] for case, _node in batch.placed}
     common: list[str] = []
     try:
+        identities.prepare(state, identities.REMEDIATE)
         for case, node in batch.placed:
             runs.inject_case(state, case, node)
         mend(state, batch, acts, problems, common, keep)
@@ -166,7 +176,11 @@ def play(
     folder.mkdir(parents=True, exist_ok=True)
     secrets = leaks.collect(state)
     done = diagnose.run(
-        state, folder, "-v", "--extra-vars", "kubelet_certs_remediate=true", *options, playbook=PLAYBOOK
+        state,
+        folder,
+        *("-v", "--extra-vars", "kubelet_certs_remediate=true", *options),
+        playbook=PLAYBOOK,
+        identity=identities.REMEDIATE,
     )
     (parent / batch.name / f"{name}.output").write_text(done.stdout)
     problems += leaks.find(secrets | leaks.collect(state), done.stdout, folder)

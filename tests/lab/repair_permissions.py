@@ -2,15 +2,17 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Tries ``cluster_repair`` in the lab as the shipped ``remediate`` identity, whole and without each verb of its own rules.
+"""Tries ``cluster_repair`` in the lab as the shipped ``remediate`` identity: whole, and without each verb and name of its own rules.
 
-With all of them every act is done. Without one, an act that needs it ends as forbidden, says what is missing, and is done once the verb is
-back. So no permission is missing, and none is superfluous.
+With all of them every act is done. Without one, an act that needs it ends as forbidden, says what is missing, and has changed nothing. So
+no permission is missing, and none is superfluous. (That of ``approve_csr`` is tried by ``csr_approval.py``.)
 """
 
 from __future__ import annotations
 
 import copy
+import functools
+import itertools
 import json
 import pathlib
 import subprocess
@@ -18,135 +20,157 @@ import sys
 import tempfile
 import typing as t
 
-import yaml
-from kubelab import diagnose, lifecycle, running, settings
+from kubelab import diagnose, identities, lifecycle, running
 from kubelab.settings import Json
 
-MANIFESTS = [settings.REPOSITORY / f"docs/manifests/{name}.yml" for name in ("audit", "approve", "remediate")]
-IDENTITY = "system:serviceaccount:kube-system:kubelet-certs-remediate"
-OURS = (
-    "kubecare:kubelet-certs-restore-rbac",
-    "kubecare:kubelet-certs-delete-csrs",
-    "kubecare:kubelet-certs-rebootstrap",
+RESTORE, DELETE, REBOOTSTRAP = (
+    f"kubecare:kubelet-certs-{act}" for act in ("restore-rbac", "delete-csrs", "rebootstrap")
 )
+OURS = (RESTORE, DELETE, REBOOTSTRAP)
+APPROVE = "kubecare:kubelet-certs-approve"
 BINDING = "kubeadm:node-autoapprove-bootstrap"
 ROLE = "system:node-bootstrapper"
 KEPT = ("name", "labels", "annotations")
+REQUEST = "stale"
 
 
 class Lab:
-    """A lab that runs, and the module run in its network as ``IDENTITY``."""
+    """A lab that runs, the module run in its network as the identity, and the objects that it restores as they were."""
 
     def __init__(self, state: pathlib.Path) -> None:
         self.state = state
         self.token_id = ""
+        self.healthy: dict[str, Json] = {}
+        for document in identities.documents(identities.REMEDIATE):
+            for rule in document.get("rules", ()):
+                for name in rule.get("resourceNames", ()) if document["metadata"]["name"] == RESTORE else ():
+                    found = self.get(rule["resources"][0], name)
+                    found["metadata"] = {key: value for key, value in found["metadata"].items() if key in KEPT}
+                    self.healthy[name] = found
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         return running.kubectl(self.state, *arguments, stdin=stdin).stdout
 
     def repair(self, act: str, parameters: Json, bound_to: Json | None = None) -> Json:
-        """The module's result."""
+        """The module's result, and ``touched``: the objects that are others than before."""
         options = {"act": act, "parameters": parameters, "bound_to": bound_to or {}}
+        before = self.objects()
         with tempfile.TemporaryDirectory(prefix="kubecare-lab-") as folder:
             temporary = pathlib.Path(folder)
             command = [str(pathlib.Path(diagnose.playbook_command()).with_name("ansible")), "localhost", "-c", "local"]
+            # Not as ANSIBLE_INVENTORY: the part after its comma is this folder, whose programs Ansible runs as inventories.
+            command += ["--inventory=localhost,", "--extra-vars", f"ansible_python_interpreter={sys.executable}"]
             command += ["-m", "kubecare.kubelet_certs.cluster_repair", "-a", json.dumps(options)]
             done = subprocess.run(
                 running.enter_network(running.require_init(self.state), command),
                 env={
-                    **running.environment(self.state),
+                    **running.environment(self.state, identities.config(identities.REMEDIATE)),
                     "ANSIBLE_COLLECTIONS_PATH": diagnose.collections_path(temporary),
                     "ANSIBLE_LOCAL_TEMP": str(temporary / "ansible"),
                     "ANSIBLE_NOCOLOR": "1",
-                    "ANSIBLE_INVENTORY": "localhost,",
-                    "K8S_AUTH_IMPERSONATE_USER": IDENTITY,
                 },
                 capture_output=True,
                 text=True,
                 check=False,
             )
         result, _end = json.JSONDecoder().raw_decode(done.stdout.partition(" => ")[2])
-        return dict(result)
+        return {**result, "touched": sorted(before ^ self.objects())}
 
-    def apply(self, documents: list[Json]) -> None:
-        self.kubectl("apply", "--filename=-", stdin=yaml.safe_dump_all(documents))
+    def objects(self) -> set[str]:
+        """All that the identity may write, each with its version."""
+        kinds = "clusterroles,clusterrolebindings,certificatesigningrequests,secrets"
+        columns = "custom-columns=:.kind,:.metadata.name,:.metadata.resourceVersion"
+        listed = self.kubectl("--namespace=kube-system", "get", kinds, "--no-headers", "--output", columns)
+        lines = (" ".join(line.split()) for line in listed.splitlines())
+        kubelets = "CertificateSigningRequest csr-"  # these come and go
+        return {line for line in lines if line and not line.startswith(kubelets)}
 
     def get(self, kind: str, name: str) -> Json:
         return dict(json.loads(self.kubectl("get", kind, name, "--output=json")))
 
-    def replace(self, kind: str, name: str, **parts: t.Any) -> None:
-        """An object with other parts, made anew."""
-        made = {**self.get(kind, name), **parts}
-        made["metadata"] = {"name": name, "labels": made["metadata"].get("labels") or {}}
-        self.kubectl("delete", kind, name)
-        self.kubectl("create", "--filename=-", stdin=json.dumps(made))
+    def put(self, name: str, **parts: t.Any) -> None:
+        """One of ``healthy``, made anew with other parts."""
+        self.kubectl("delete", "--ignore-not-found", self.healthy[name]["kind"], name)
+        self.kubectl("create", "--filename=-", stdin=json.dumps({**self.healthy[name], **parts}))
 
     # One method for each act and way: breaks what it mends, and gives the module's result.
 
-    def create_binding(self) -> Json:
-        self.kubectl("delete", "clusterrolebinding", BINDING, "--ignore-not-found")
-        return self.repair("restore_rbac", {"objects": [BINDING]}, {"resource_versions": {BINDING: None}})
+    def create_binding(self, name: str = BINDING) -> Json:
+        self.kubectl("delete", "clusterrolebinding", name, "--ignore-not-found")
+        return self.repair("restore_rbac", {"objects": [name]}, {"resource_versions": {name: None}})
 
     def complete_binding(self) -> Json:
-        self.replace("clusterrolebinding", BINDING, subjects=[])
+        self.put(BINDING, subjects=[])
         return self.repair("restore_rbac", {"objects": [BINDING]})
 
     def replace_binding(self) -> Json:
-        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"}
-        self.replace("clusterrolebinding", BINDING, roleRef=role)
+        self.put(BINDING, roleRef={"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"})
         return self.repair("restore_rbac", {"objects": [BINDING]})
 
-    def replace_binding_uncreated(self) -> Json:
-        """Without ``create``: the binding that cannot be replaced must still be there."""
-        result = self.replace_binding()
-        kept = self.get("clusterrolebinding", BINDING)["roleRef"]["name"]
-        return {**result, "status": result.get("status") if kept == "view" else f"the binding is to {kept} now"}
+    def complete_role(self, name: str = ROLE) -> Json:
+        self.put(name, rules=[])
+        return self.repair("restore_rbac", {"objects": [name]})
 
-    def complete_role(self) -> Json:
-        self.replace("clusterrole", ROLE, rules=[])
-        return self.repair("restore_rbac", {"objects": [ROLE]})
+    def restore_all(self) -> Json:
+        """Every object that the rules name."""
+        for name, made in self.healthy.items():
+            self.put(name, **({"rules": []} if made["kind"] == "ClusterRole" else {"subjects": []}))
+        return self.repair("restore_rbac", {"objects": list(self.healthy)})
 
     def delete_request(self) -> Json:
         script = "openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /dev/null -subj /CN=stale | base64 -w0"
         request = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout
         spec = {"request": request, "signerName": "kubernetes.io/kubelet-serving", "usages": ["server auth"]}
         made = {"apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest", "spec": spec}
-        self.kubectl("delete", "csr", "stale", "--ignore-not-found")
-        self.kubectl("create", "--filename=-", stdin=json.dumps({**made, "metadata": {"name": "stale"}}))
-        uid = self.get("csr", "stale")["metadata"]["uid"]
-        return self.repair("delete_csrs", {"names": ["stale"]}, {"uids": {"stale": uid}})
+        self.kubectl("delete", "csr", REQUEST, "--ignore-not-found")
+        self.kubectl("create", "--filename=-", stdin=json.dumps({**made, "metadata": {"name": REQUEST}}))
+        uid = self.get("csr", REQUEST)["metadata"]["uid"]
+        return self.repair("delete_csrs", {"names": [REQUEST]}, {"uids": {REQUEST: uid}})
 
     def make_token(self) -> Json:
-        result = self.repair("create_bootstrap_token", {"node": "node2", "ttl_seconds": 300})
+        result = self.repair("create_bootstrap_token", {"node": "node2", "ttl_seconds": 900})
         self.token_id = result.get("token_id", self.token_id)
         return result
 
     def delete_token(self) -> Json:
         return self.repair("delete_bootstrap_token", {"token_id": self.token_id})
 
+    def restore(self) -> None:
+        """All of the cluster as it was; by the administrator, so that it is done whatever failed."""
+        for made in self.healthy.values():
+            name = made["metadata"]["name"]
+            running.kubectl(self.state, "delete", "--ignore-not-found", made["kind"], name, check=False)
+            running.kubectl(self.state, "create", "--filename=-", stdin=json.dumps(made), check=False)
+        token = f"bootstrap-token-{self.token_id}"
+        running.kubectl(
+            self.state, "--namespace=kube-system", "delete", "--ignore-not-found", "secret", token, check=False
+        )
+        running.kubectl(self.state, "delete", "--ignore-not-found", "csr", REQUEST, check=False)
+        identities.withdraw_remediate(self.state)
 
-NEEDED_BY: dict[tuple[str, str], t.Callable[[Lab], Json]] = {
-    ("clusterrolebindings", "get"): Lab.complete_binding,
-    ("clusterrolebindings", "create"): Lab.create_binding,
-    ("clusterrolebindings", "update"): Lab.complete_binding,
-    ("clusterrolebindings", "delete"): Lab.replace_binding,
-    ("clusterroles", "get"): Lab.complete_role,
-    ("clusterroles", "update"): Lab.complete_role,
-    ("clusterroles", "escalate"): Lab.complete_role,
-    ("clusterroles", "bind"): Lab.create_binding,
-    ("certificatesigningrequests", "delete"): Lab.delete_request,
-    ("certificatesigningrequests", "get"): Lab.delete_request,
-    ("secrets", "create"): Lab.make_token,
-    ("secrets", "get"): Lab.delete_token,
-    ("secrets", "delete"): Lab.delete_token,
+
+Act = t.Callable[[Lab], Json]
+
+NEEDED_BY: dict[tuple[str, str], tuple[Act, ...]] = {
+    ("clusterrolebindings", "get"): (Lab.complete_binding,),
+    ("clusterrolebindings", "create"): (Lab.create_binding, Lab.replace_binding),
+    ("clusterrolebindings", "update"): (Lab.complete_binding,),
+    ("clusterrolebindings", "delete"): (Lab.replace_binding,),
+    ("clusterroles", "get"): (Lab.complete_role,),
+    ("clusterroles", "update"): (Lab.complete_role,),
+    ("clusterroles", "escalate"): (Lab.complete_role,),
+    ("clusterroles", "bind"): (Lab.create_binding,),
+    ("certificatesigningrequests", "delete"): (Lab.delete_request,),
+    ("certificatesigningrequests", "get"): (Lab.delete_request,),
+    ("secrets", "create"): (Lab.make_token,),
+    ("secrets", "get"): (Lab.delete_token,),
+    ("secrets", "delete"): (Lab.delete_token,),
 }
-"""(resource, verb) → an act that cannot be done without it."""
+"""(resource, verb) → the acts that cannot be done without it."""
 
 
 def check(state: pathlib.Path) -> int:
     """Runs the cases and prints a line for each; gives the exit status."""
-    lab = Lab(state)
-    documents = [document for path in MANIFESTS for document in yaml.safe_load_all(path.read_text())]
     passed = failed = 0
 
     def say(good: bool, what: str) -> None:
@@ -154,63 +178,78 @@ def check(state: pathlib.Path) -> int:
         passed, failed = passed + good, failed + (not good)
         print(f"{'ok  ' if good else 'FAIL'} {what}", flush=True)
 
-    healthy = [lab.get("clusterrolebinding", BINDING), lab.get("clusterrole", ROLE)]
+    lab = Lab(state)
     try:
-        lab.apply(documents)
-        for act in dict.fromkeys((*NEEDED_BY.values(), Lab.delete_token)):
+        identities.prepare(state, identities.REMEDIATE)
+        for act in dict.fromkeys((*itertools.chain(*NEEDED_BY.values()), Lab.restore_all)):
             result = act(lab)
-            say(
-                result.get("status") == "done" and result["changed"],
-                f"with all: {act.__name__}: {result.get('message')}",
-            )
+            good = result.get("status") == "done" and result["changed"] and bool(result["touched"])
+            say(good, f"with all: {act.__name__}: {result.get('message')}")
         lab.make_token()
-        for fewer, resource, verb in without_each(documents):
-            acts = [NEEDED_BY[resource, verb]]
-            acts += [Lab.replace_binding_uncreated] if (resource, verb) == ("clusterrolebindings", "create") else []
+        for fewer, whole, what, acts in without_each():
             for act in acts:
-                lab.apply(fewer)
+                identities.apply(state, fewer)
                 result = act(lab)
-                told = str(result.get("message"))
-                forbidden = "forbidden" in told or "cannot" in told or "attempting to grant" in told
-                good = result.get("status") == "failed" and not result["changed"] and "403" in told and forbidden
-                say(good, f"without {verb} {resource}: {act.__name__}: {told[:150]}")
-                lab.apply(documents)
-    finally:  # by the administrator, so that it is done whatever failed
-        for made in healthy:
-            metadata = {key: value for key, value in made["metadata"].items() if key in KEPT}
-            kind, name = made["kind"], metadata["name"]
-            running.kubectl(state, "delete", "--ignore-not-found", kind, name, check=False)
-            bare = json.dumps({**made, "metadata": metadata})
-            running.kubectl(state, "create", "--filename=-", stdin=bare, check=False)
-        token = f"bootstrap-token-{lab.token_id}"
-        running.kubectl(state, "-n", "kube-system", "delete", "--ignore-not-found", "secret", token, check=False)
-        running.kubectl(state, "delete", "--ignore-not-found", "csr", "stale", check=False)
-        running.kubectl(state, "delete", "--ignore-not-found", "--filename=-", stdin=yaml.safe_dump_all(documents))
+                identities.apply(state, whole)
+                say(refused(result), f"without {what}: {told(result)}")
+    finally:
+        lab.restore()
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 
 
-def without_each(documents: list[Json]) -> t.Iterator[tuple[list[Json], str, str]]:
-    """The objects without one verb of one rule of ours, and which. ``get`` on requests comes by the approver's role as well: without it there."""
-    for index, document in enumerate(documents):
-        if document["metadata"]["name"] not in OURS:
+def refused(result: Json) -> bool:
+    """Whether it ended as forbidden, truthfully: nothing was changed."""
+    message = str(result.get("message"))
+    forbidden = "403" in message and ("forbidden" in message or "attempting to grant" in message)
+    return result.get("status") == "failed" and forbidden and not result["changed"] and not result["touched"]
+
+
+def told(result: Json) -> str:
+    """The result on one line."""
+    return f"{result['status']}: {result.get('message')}"[:200] + "".join(
+        f"; touched {one}" for one in result["touched"]
+    )
+
+
+def without_each() -> t.Iterator[tuple[list[Json], list[Json], str, tuple[Act, ...]]]:
+    """For each verb and each name of a rule of ours: the objects without it, the same whole, what it is, and the acts that need it.
+
+    ``get`` on requests comes by the approver's role as well, so it is taken from both.
+    """
+    documents = identities.documents(*identities.NEEDED[identities.REMEDIATE])
+    approver = next(one for one in documents if one["metadata"]["name"] == APPROVE and one["kind"] == "ClusterRole")
+    for document in documents:
+        if document["metadata"]["name"] not in OURS or "rules" not in document:
             continue
         for number, rule in enumerate(document["rules"]):
+            [resource] = rule["resources"]
             for verb in rule["verbs"]:
-                fewer = copy.deepcopy(documents)
-                fewer[index]["rules"][number]["verbs"].remove(verb)
-                if not fewer[index]["rules"][number]["verbs"]:
-                    del fewer[index]["rules"][number]
-                if (rule["resources"], verb) == (["certificatesigningrequests"], "get"):
-                    for other in fewer:
-                        if (
-                            other["metadata"]["name"] == "kubecare:kubelet-certs-approve"
-                            and other["kind"] == "ClusterRole"
-                        ):
-                            other["rules"] = [
-                                r for r in other["rules"] if "certificatesigningrequests" not in r["resources"]
-                            ]
-                yield fewer, rule["resources"][0], verb
+                fewer, whole = [_without(document, number, "verbs", verb)], [document]
+                if (resource, verb) == ("certificatesigningrequests", "get"):
+                    fewer.append(
+                        _without(approver, approver["rules"].index(_rule_of(approver, resource)), "verbs", verb)
+                    )
+                    whole.append(approver)
+                yield fewer, whole, f"{verb} {resource}", NEEDED_BY[resource, verb]
+            for name in rule.get("resourceNames", ()):
+                act = Lab.create_binding if resource == "clusterrolebindings" else Lab.complete_role
+                fewer = [_without(document, number, "resourceNames", name)]
+                yield fewer, [document], f"{resource} {name}", (functools.partial(act, name=name),)
+
+
+def _rule_of(document: Json, resource: str) -> Json:
+    return next(rule for rule in document["rules"] if resource in rule["resources"])
+
+
+def _without(document: Json, number: int, key: str, value: str) -> Json:
+    """The object with a rule that lacks a value; without the rule where it was the only one."""
+    fewer = copy.deepcopy(document)
+    rule = fewer["rules"][number]
+    rule[key].remove(value)
+    if not rule[key]:
+        del fewer["rules"][number]
+    return fewer
 
 
 def main() -> int:

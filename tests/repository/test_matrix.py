@@ -150,6 +150,16 @@ def test_the_fleet_must_list_a_node_under_its_cause() -> None:
     assert len(judge.problems_of_others(found, [(cases.of_fault(fault("a")), "node1")], ["node1"])) == 1
 
 
+def test_what_the_audit_identity_may_not_see_is_said() -> None:
+    found = diagnosis(node("node1", "disk-full"))
+    found["cluster"]["not_seen"] = [
+        {"subject": "csr_info.csrs", "reason": "forbidden"},
+        {"subject": "x", "reason": "timeout"},
+    ]
+    problems = judge.problems_of_others(found, [(cases.of_fault(fault("a")), "node1")], ["node1"])
+    assert problems == ["the cluster's csr_info.csrs was not seen: forbidden"]
+
+
 def test_precision_and_recall() -> None:
     """One right, one wrong name, one missed, one false alarm, one rightly quiet: 1 of 3 named, 1 of 3 to be named."""
     rows = [("a", "a"), ("b", "a"), ("c", None), (None, "a"), (None, None)]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._time import format_time, parse_time
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._pools import pool_of
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.changes import (
     cluster_changes,
     node_changes,
@@ -19,12 +20,15 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.c
     control_node_offset,
     corrected,
 )
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.conform import conform
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.correlation import ranked
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.engine import evaluate
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.engine import Engine
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.fleet import fleet_of
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.foresight import foresight
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.matching import Matching, match_hosts
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.foresight import (
+    blocking_rules,
+    foresight,
+)
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.gathered import Gathered, in_memory
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.matching import match_hosts
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.rule_files import Rule
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.approval import approval_of
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.derive import (
@@ -44,7 +48,6 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.v
     verdict_of,
 )
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import (
-    CLUSTER_MODULES,
     Cluster,
     Data,
     View,
@@ -55,7 +58,13 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.v
 SCHEMA = "kubecare.kubelet_certs/diagnosis/1"
 
 
-def diagnose(evidence: t.Any, rules: t.Sequence[Rule], now: str | None = None, only_hosts: bool = False) -> Data:
+def diagnose(
+    evidence: t.Any,
+    rules: t.Sequence[Rule],
+    now: str | None = None,
+    only_hosts: bool = False,
+    pool_label: str | None = None,
+) -> Data:
     """Judges a run folder's evidence.
 
     Args:
@@ -63,50 +72,102 @@ def diagnose(evidence: t.Any, rules: t.Sequence[Rule], now: str | None = None, o
         rules: what to look for, by stage.
         now: the time to judge at; by default the latest time of collection in the evidence.
         only_hosts: judge the nodes that a host was matched to, and no others.
+        pool_label: a label that names a node's pool (``_pools.py``).
 
     Raises:
         ValueError: ``now`` is no time, or is not given and the evidence carries none.
     """
-    evidence = conform(evidence)
-    probes: dict[str, Data] = {
-        str(host): probe for host, probe in (dig(evidence, "nodes") or {}).items() if isinstance(probe, dict)
-    }
-    results: dict[str, Data] = {name: dig(evidence, "cluster", name) or {} for name in CLUSTER_MODULES}
-    if offset := control_node_offset(probes, results):
-        probes = {host: corrected(probe, offset) for host, probe in probes.items()}
-        results = {name: corrected(result, offset) for name, result in results.items()}
-    moment = _moment(now, probes, results)
-    cluster = Cluster(
-        **results,
-        control_plane_hosts=tuple(
-            {**probe["control_plane"], "host": host} for host, probe in probes.items() if dig(probe, "control_plane")
-        ),
-        key_holders=holders_of(probes),
-    )
-    listed = dig(cluster.node_info, "nodes")
-    by_name: dict[str, Data] = {str(node.get("name")): node for node in listed or () if isinstance(node, dict)}
-    matching = match_hosts(probes, None if listed is None else list(by_name.values()))
-    names = sorted(matching.hosts if only_hosts else {*by_name, *matching.hosts})
-    csrs = _csrs_by_node(cluster)
-    shared, shared_changes = cluster_signals(cluster, moment), cluster_changes(cluster)
-    nodes = [
-        _judge(_view(name, moment, cluster, by_name, probes, matching, csrs), rules, shared, shared_changes)
-        for name in names
-    ]
-    nodes.sort(key=lambda node: (VERDICTS.index(node["verdict"]), node["name"]))
-    control_plane = dig(cluster.control_plane_info, "api_server") or {}
-    return {
-        "schema": SCHEMA,
-        "now": moment,
-        "cluster": {
-            "api_url": control_plane.get("url"),
-            "version": control_plane.get("version"),
-            "reachable": control_plane.get("reachable"),
-            "not_seen": _cluster_gaps(results),
-        },
-        "fleet": fleet_of(nodes, matching, [name for name in names if name not in matching.hosts]),
-        "nodes": nodes,
-    }
+    judgement = Judgement(in_memory(evidence), rules, now, only_hosts, pool_label)
+    nodes = sorted(map(judgement.node, judgement.names), key=rank)
+    return judgement.diagnosis(nodes)
+
+
+def rank(node: Data) -> tuple[int, str]:
+    """Where a node stands in a diagnosis: worst verdict first, then by name."""
+    return VERDICTS.index(node["verdict"]), node["name"]
+
+
+class Judgement:
+    """The judging of one run's evidence: what concerns all of it is done at once, each node when it is asked for."""
+
+    def __init__(
+        self,
+        gathered: Gathered,
+        rules: t.Sequence[Rule],
+        now: str | None = None,
+        only_hosts: bool = False,
+        pool_label: str | None = None,
+    ) -> None:
+        """As ``diagnose``, of which this is the first half."""
+        probes, results = gathered.probes, gathered.results
+        self._offset = control_node_offset(probes, results)
+        if self._offset:
+            probes = {host: corrected(probe, self._offset) for host, probe in probes.items()}
+            results = {name: corrected(result, self._offset) for name, result in results.items()}
+        self._gathered, self._results = gathered, results
+        self._only_hosts, self._pool_label = only_hosts, pool_label
+        self._now = _moment(now, probes, results)
+        self._cluster = Cluster(
+            **results,
+            control_plane_hosts=tuple(
+                {**probe["control_plane"], "host": host}
+                for host, probe in probes.items()
+                if dig(probe, "control_plane")
+            ),
+            key_holders=holders_of(probes),
+        )
+        listed = dig(self._cluster.node_info, "nodes")
+        self._places = {str(node.get("name")): place for place, node in enumerate(listed or ())}
+        self._matching = match_hosts(probes, None if listed is None else [listed[at] for at in self._places.values()])
+        self.names = sorted(self._matching.hosts if only_hosts else {*self._places, *self._matching.hosts})
+        """The nodes that are judged."""
+        self._csrs = _csrs_by_node(self._cluster)
+        self._shared, self._changes = cluster_signals(self._cluster, self._now), cluster_changes(self._cluster)
+        self._engine, self._blocking = Engine(rules, self._shared), blocking_rules(rules)
+
+    def node(self, name: str) -> Data:
+        """One node's part of the diagnosis."""
+        view = self._view(name)
+        judged = _judge(view, self._engine, self._blocking, self._shared, self._changes)
+        return {**judged, "pool": pool_of(dig(view.node, "labels"), self._pool_label)}
+
+    def diagnosis(self, nodes: list[Data]) -> Data:
+        """The whole, of the judged nodes by ``rank``; but for the key ``nodes``, they may be ``brief``."""
+        control_plane = dig(self._cluster.control_plane_info, "api_server") or {}
+        return {
+            "schema": SCHEMA,
+            "now": self._now,
+            "only_hosts": self._only_hosts,
+            "cluster": {
+                "name": self._gathered.cluster_name,
+                "api_url": control_plane.get("url"),
+                "version": control_plane.get("version"),
+                "reachable": control_plane.get("reachable"),
+                "not_seen": _cluster_gaps(self._results),
+            },
+            "fleet": fleet_of(nodes, self._matching, [n for n in self.names if n not in self._matching.hosts]),
+            "nodes": nodes,
+        }
+
+    def _view(self, name: str) -> View:
+        host, how = self._matching.hosts.get(name, (None, None))
+        probed = None if host is None else self._probe(host)
+        place = self._places.get(name)
+        return View(
+            name=name,
+            now=self._now,
+            cluster=self._cluster,
+            node=None if place is None else self._gathered.node(place),
+            probe=probed if probed and probed.get("reachable") is not False else None,
+            csrs=None if self._csrs is None else tuple(map(self._gathered.csr, self._csrs.get(name, ()))),
+            host=host,
+            matched_by=how,
+            probed=probed,
+        )
+
+    def _probe(self, host: str) -> Data:
+        probe = self._gathered.probe(host)
+        return corrected(probe, self._offset) if self._offset else probe
 
 
 def _moment(now: str | None, probes: dict[str, Data], results: dict[str, Data]) -> str:
@@ -118,47 +179,23 @@ def _moment(now: str | None, probes: dict[str, Data], results: dict[str, Data]) 
     return format_time(parse_time(now or str(collected)))
 
 
-def _csrs_by_node(cluster: Cluster) -> dict[str, list[Data]] | None:
-    """Requests by the node they are for, oldest first; None when they could not be listed."""
+def _csrs_by_node(cluster: Cluster) -> dict[str, list[int]] | None:
+    """The places of requests by the node they are for, oldest first; None when they could not be listed."""
     csrs = dig(cluster.csr_info, "csrs")
     if csrs is None:
         return None
-    by_node: dict[str, list[Data]] = {}
-    for csr in sorted((c for c in csrs if isinstance(c, dict)), key=lambda c: str(c.get("created") or "")):
-        by_node.setdefault(str(csr.get("node")), []).append(csr)
+    by_node: dict[str, list[int]] = {}
+    for place in sorted(range(len(csrs)), key=lambda place: str(csrs[place].get("created") or "")):
+        by_node.setdefault(str(csrs[place].get("node")), []).append(place)
     return by_node
 
 
-def _view(
-    name: str,
-    now: str,
-    cluster: Cluster,
-    by_name: dict[str, Data],
-    probes: dict[str, Data],
-    matching: Matching,
-    csrs: dict[str, list[Data]] | None,
-) -> View:
-    host, how = matching.hosts.get(name, (None, None))
-    probed = probes.get(host) if host else None
-    return View(
-        name=name,
-        now=now,
-        cluster=cluster,
-        node=by_name.get(name),
-        probe=probed if probed and probed.get("reachable") is not False else None,
-        csrs=None if csrs is None else tuple(csrs.get(name, ())),
-        host=host,
-        matched_by=how,
-        probed=probed,
-    )
-
-
-def _judge(view: View, rules: t.Sequence[Rule], shared: Data, shared_changes: list[Data]) -> Data:
+def _judge(view: View, engine: Engine, blocking: frozenset[str], shared: Data, shared_changes: list[Data]) -> Data:
     gaps = list(dig(view.probed, "not_seen") or ())
     if view.probed is None:
         gaps.append({"subject": "node", "reason": "disabled", "message": "no inventory host was matched to this node"})
     signals = node_signals_of(view, shared)
-    findings, skipped = evaluate(rules, signals)
+    findings, skipped = engine.evaluate(signals)
     verdict = verdict_of(signals, findings)
     failure = first_failure(signals) if findings else None
     changes = [*shared_changes, *node_changes(view, signals)]
@@ -167,6 +204,9 @@ def _judge(view: View, rules: t.Sequence[Rule], shared: Data, shared_changes: li
         "name": view.name,
         "host": view.host,
         "matched_by": view.matched_by,
+        "root": signals["node"]["as_root"],
+        "way": dig(view.probed, "way"),
+        "tried": dig(view.probed, "tried") or [],
         "distribution": {key: signals["distribution"][key] for key in _DISTRIBUTION},
         "verdict": verdict,
         "summary": summary_of(signals, findings, verdict),
@@ -183,7 +223,7 @@ def _judge(view: View, rules: t.Sequence[Rule], shared: Data, shared_changes: li
             "serving": _certificate(signals["serving_certificate"]),
         },
         "comparison": signals["comparison"],
-        "foresight": foresight(signals, findings, rules),
+        "foresight": foresight(signals, findings, blocking),
         "changes_before_failure": ranked(changes, failure, primary),
         "timeline": timeline(view, failure, changes),
     }

@@ -33,12 +33,17 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import re
 import typing as t
 
 import yaml
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.quote import compiled, expressions
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.expressions import compiled
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.quote import expressions
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.yaml_files import load_yaml
 
 BUILT_IN = os.path.join(os.path.dirname(__file__), "distributions")
+
+_LABEL = re.compile(r'\blabels\."([^"]+)"')
 
 ROTATORS = {
     "kubelet": "the kubelet itself, by CSR",
@@ -106,11 +111,18 @@ def built_in_distributions() -> tuple[Distribution, ...]:
     return found
 
 
+@functools.lru_cache(maxsize=1)
+def asked_labels() -> frozenset[str]:
+    """The node's labels by which distributions are recognised: ``labels."name"``. What else labels say, they do not look at."""
+    hints = [hint for distribution in built_in_distributions() for hint in distribution.recognised_by]
+    return frozenset(name for hint in hints for part in ("when", "proof") for name in _LABEL.findall(hint[part]))
+
+
 def read_distribution(path: str) -> Distribution:
     """One file. Raises DistributionError naming it and what is wrong with it."""
     try:
         with open(path, encoding="utf-8") as stream:
-            distribution = parse_distribution(yaml.safe_load(stream))
+            distribution = parse_distribution(load_yaml(stream))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, DistributionError) as error:
         raise DistributionError(f"{path}: {error}") from error
     if os.path.splitext(os.path.basename(path))[0] != distribution.name:
@@ -135,6 +147,8 @@ def parse_distribution(data: t.Any) -> Distribution:
     for hint in data["recognised_by"]:
         if set(hint) != {"when", "proof", "source"}:
             raise DistributionError(f"recognised_by {hint!r}: has when, proof and source")
+        if "labels" in _LABEL.sub("", hint["when"]) or "{labels" in _LABEL.sub("", hint["proof"]):
+            raise DistributionError(f'recognised_by {hint!r}: labels are looked at one by one, labels."name"')
     for situation, remedy in (data.get("remedies") or {}).items():
         if set(remedy) != {"risk", "steps"} or remedy["risk"] not in ("low", "medium", "high"):
             raise DistributionError(f"remedies: {situation} has a risk and steps")

@@ -10,6 +10,12 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.expressions import (
+    Getter,
+    conjuncts,
+    getter,
+    is_false,
+)
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.quote import fill, fill_command, search
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.rule_files import SEVERITIES, Quote, Rule
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.renewal import OF_THE_KUBELET
@@ -20,29 +26,64 @@ MAX_QUOTES = 6
 """Lines of proof kept of one finding."""
 
 
-def evaluate(rules: t.Iterable[Rule], signals: Data) -> tuple[list[Data], list[Data]]:
-    """``(findings, skipped)`` for one node; see ``docs/diagnosis.md`` for their shapes.
+class _Prepared(t.NamedTuple):
+    """A rule, and what need not be found out for each node anew."""
 
-    The findings are ordered: the primary cause, then causes by severity and stage, then symptoms. Where another than the kubelet renews its
-    certificate, rules that are about its own rotation are passed over, and those about CSRs unless some of this node were seen. So is
-    a rule of other distributions than this node's.
-    """
-    findings, skipped = [], []
-    rotated_elsewhere = search("distribution.by_kubelet", signals) is False
-    asks = any(search(path, signals) for path in ("csr.client.seen", "csr.serving.seen"))
-    here = {search("distribution.name", signals), *(search("distribution.refines", signals) or ())}
-    for rule in rules:
-        if rule.distributions and None not in here and not here & set(rule.distributions):
-            continue
-        if rotated_elsewhere and (set(rule.needs) & OF_THE_KUBELET or (rule.stage in CSR_STAGES and not asks)):
-            continue
-        missing = [path for path in rule.needs if search(path, signals) is None]
-        if missing:
-            skipped.append({"rule": rule.id, "title": rule.title, "stage": rule.stage, "missing": missing})
-        elif search(rule.when, signals):
-            findings.append(_finding(rule, signals))
-    _relate(findings)
-    return sorted(findings, key=_rank), skipped
+    rule: Rule
+    when: Getter | None
+    """None: what the rule says of the cluster is false, so it matches on no node."""
+    of_rotation: bool
+    """It is about the kubelet's own rotation."""
+    of_csrs: bool
+
+
+class Engine:
+    """The rules, made ready for the nodes of one cluster: all that depends on the cluster alone is evaluated here, once."""
+
+    def __init__(self, rules: t.Iterable[Rule], shared: Data) -> None:
+        """``shared``: the signals that are the same for every node, by subject."""
+        self._rules = [_prepared(rule, shared) for rule in rules]
+        paths = dict.fromkeys(path for entry in self._rules for path in entry.rule.needs)
+        of_cluster = {path for path in paths if path.split(".", 1)[0] in shared}
+        self._unknown_of_cluster = frozenset(path for path in of_cluster if search(path, shared) is None)
+        self._needs = [(path, getter(path)) for path in paths if path not in of_cluster]
+
+    def evaluate(self, signals: Data) -> tuple[list[Data], list[Data]]:
+        """``(findings, skipped)`` for one node; see ``docs/diagnosis.md`` for their shapes.
+
+        The findings are ordered: the primary cause, then causes by severity and stage, then symptoms. Where another than the kubelet renews
+        its certificate, rules that are about its own rotation are passed over, and those about CSRs unless some of this node were seen. So is
+        a rule of other distributions than this node's.
+        """
+        findings, skipped = [], []
+        rotated_elsewhere = search("distribution.by_kubelet", signals) is False
+        asks = any(search(path, signals) for path in ("csr.client.seen", "csr.serving.seen"))
+        here = {search("distribution.name", signals), *(search("distribution.refines", signals) or ())}
+        unknown = self._unknown_of_cluster.union(path for path, get in self._needs if get(signals) is None)
+        for rule, when, of_rotation, of_csrs in self._rules:
+            if rule.distributions and None not in here and here.isdisjoint(rule.distributions):
+                continue
+            if rotated_elsewhere and (of_rotation or (of_csrs and not asks)):
+                continue
+            if not unknown.isdisjoint(rule.needs):
+                missing = [path for path in rule.needs if path in unknown]
+                skipped.append({"rule": rule.id, "title": rule.title, "stage": rule.stage, "missing": missing})
+            elif when is not None and when(signals):
+                findings.append(_finding(rule, signals))
+        _relate(findings)
+        return sorted(findings, key=_rank), skipped
+
+
+def _prepared(rule: Rule, shared: Data) -> _Prepared:
+    never = any(
+        roots is not None and roots <= shared.keys() and is_false(part(shared)) for part, roots in conjuncts(rule.when)
+    )
+    return _Prepared(
+        rule,
+        None if never else getter(rule.when),
+        not OF_THE_KUBELET.isdisjoint(rule.needs),
+        rule.stage in CSR_STAGES,
+    )
 
 
 def _finding(rule: Rule, signals: Data) -> Data:

@@ -15,6 +15,19 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.r
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.verdict import VERDICTS
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Data
 
+_OF_CAUSE = ("rule", "title", "stage", "severity", "docs")
+
+
+def brief(node: Data) -> Data:
+    """Of a judged node what ``fleet_of`` looks at."""
+    primary, client = node["primary"], node["certificates"]["client"]
+    return {
+        "name": node["name"],
+        "verdict": node["verdict"],
+        "primary": primary and {key: primary[key] for key in _OF_CAUSE},
+        "certificates": {"client": {"seconds_left": client["seconds_left"]}},
+    }
+
 
 def fleet_of(nodes: list[Data], matching: Matching, without_host: list[str]) -> Data:
     """Counts, clusters of causes, and the hosts that could not be matched; see ``docs/diagnosis.md``."""
@@ -41,7 +54,7 @@ def _causes(nodes: list[Data]) -> list[Data]:
         cause = clusters.setdefault(
             primary["rule"],
             {
-                **{key: primary[key] for key in ("rule", "title", "stage", "severity", "docs")},
+                **{key: primary[key] for key in _OF_CAUSE},
                 "nodes": [],
                 "of": troubled,
                 "least_seconds_left": None,

@@ -17,14 +17,18 @@ OVERDUE = "rotation-overdue"
 """A cause that accounts for an overdue rotation is one that the next rotation cannot succeed past."""
 
 
-def foresight(signals: Data, findings: t.Sequence[Data], rules: t.Iterable[Rule]) -> Data:
+def blocking_rules(rules: t.Iterable[Rule]) -> frozenset[str]:
+    """The ids of the rules that the next rotation cannot succeed past."""
+    return frozenset(rule.id for rule in rules if OVERDUE in rule.explains)
+
+
+def foresight(signals: Data, findings: t.Sequence[Data], blocking: frozenset[str]) -> Data:
     """The record ``foresight`` of ``docs/diagnosis.md``. Times are seconds from now, negative for what is past, None where unknown.
 
     The window is 70 to 90 % of the certificate's own lifetime, so that an hour's and a year's certificate are judged alike.
     ``blocked_by`` holds causes (no symptoms, no remarks), the primary one first.
     """
     certificate = signals["client_certificate"]
-    blocking = {rule.id for rule in rules if OVERDUE in rule.explains}
     return {
         "rotation_opens_in_seconds": certificate["rotation_opens_in_seconds"],
         "rotation_closes_in_seconds": certificate["rotation_closes_in_seconds"],

@@ -46,7 +46,7 @@ def match_hosts(probes: t.Mapping[str, Data], nodes: t.Sequence[Data] | None) ->
         else:
             claims.setdefault(name, []).append((host, how))
     for name, hosts in claims.items():
-        named = [entry for entry in hosts if _named_by_inventory(entry[0], name, addresses)]
+        named = [entry for entry in hosts if _named_by_inventory(entry[0], probes[entry[0]], name, addresses)]
         hosts[:] = [*named, *(entry for entry in hosts if entry not in named)]
     return Matching(
         hosts={name: hosts[0] for name, hosts in claims.items()},
@@ -59,8 +59,10 @@ def match_hosts(probes: t.Mapping[str, Data], nodes: t.Sequence[Data] | None) ->
     )
 
 
-def _named_by_inventory(host: str, name: str, addresses: t.Mapping[str, str]) -> bool:
-    """Whether the inventory alone says that the host is this Node: by its name there, which may be an address."""
+def _named_by_inventory(host: str, probe: Data, name: str, addresses: t.Mapping[str, str]) -> bool:
+    """Whether the inventory alone says that the host is this Node: by the name that it gives the Node, else the host, which may be an address."""
+    if probe.get("inventory_node"):
+        return bool(probe["inventory_node"] == name)
     return name in (host.lower(), host.lower().split(".", 1)[0]) or addresses.get(host) == name
 
 
@@ -84,7 +86,12 @@ def _claim(host: str, probe: Data, names: set[t.Any] | None, addresses: dict[str
     known = identity(probe)
     if known and (names is None or known in names):
         return known, "certificate"
-    spoken = [dig(probe, "kubelet", "flags", "hostname-override"), probe.get("hostname"), host]
+    spoken = [
+        dig(probe, "kubelet", "flags", "hostname-override"),
+        probe.get("hostname"),
+        probe.get("inventory_node"),
+        host,
+    ]
     for candidate in (str(name).lower() for name in spoken if name):
         for name in (candidate, candidate.split(".", 1)[0]):
             if names is not None and name in names:

@@ -11,54 +11,19 @@ from __future__ import annotations
 import functools
 import re
 import shlex
-import traceback
 import typing as t
 
-JMESPATH_IMPORT_ERROR: str | None
-try:
-    import jmespath
-    from jmespath.exceptions import JMESPathError
-except ImportError:
-    JMESPATH_IMPORT_ERROR = traceback.format_exc()
-else:
-    JMESPATH_IMPORT_ERROR = None
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.expressions import Getter, getter
 
 _PLACEHOLDER = re.compile(r"\{([a-z_][^{}]*)\}")
 _COMMAND = re.compile(r"^distribution\.[a-z]+_command$")
 """Signals that are command lines of the collection's own making, quoted where they were made."""
-_PLAIN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 _MAX_VALUE = 400
 
 
-@functools.lru_cache(maxsize=4096)
-def compiled(expression: str) -> t.Any:
-    """The compiled expression. Raises ValueError, naming it, when it is no JMESPath."""
-    try:
-        return jmespath.compile(expression)
-    except JMESPathError as error:
-        raise ValueError(f"{expression!r} is no JMESPath expression: {error}") from error
-
-
-@functools.lru_cache(maxsize=4096)
-def _path(expression: str) -> tuple[str, ...] | None:
-    """The keys of an expression that is a plain path (``a.b.c``), which most are; None for any other."""
-    return tuple(expression.split(".")) if _PLAIN.fullmatch(expression) else None
-
-
 def search(expression: str, data: t.Any) -> t.Any:
-    """The expression's value over ``data``; None also where a function met a value of the wrong type (unknown).
-
-    A plain path is followed without JMESPath's interpreter, which would take most of the time of a diagnosis and give the same.
-    """
-    keys = _path(expression)
-    if keys is not None:
-        for key in keys:
-            data = data.get(key) if isinstance(data, dict) else None
-        return data
-    try:
-        return compiled(expression).search(data)
-    except JMESPathError:
-        return None
+    """The expression's value over ``data``; None also where a function met a value of the wrong type (unknown)."""
+    return getter(expression)(data)
 
 
 def expressions(template: str) -> list[str]:
@@ -66,12 +31,23 @@ def expressions(template: str) -> list[str]:
     return [match.group(1) for match in _PLACEHOLDER.finditer(template)]
 
 
+@functools.lru_cache(maxsize=4096)
+def _parts(template: str) -> tuple[tuple[str, ...], tuple[tuple[str, Getter], ...]]:
+    """The texts around the expressions, one more than there are of these, and the expressions."""
+    pieces = _PLACEHOLDER.split(template)
+    return tuple(pieces[::2]), tuple((expression, getter(expression)) for expression in pieces[1::2])
+
+
 def fill(template: str, data: t.Any) -> str | None:
     """The template with its values; None when one of them is unknown, so that a sentence never quotes what was not seen."""
-    values = {expression: search(expression, data) for expression in expressions(template)}
-    if any(value is None for value in values.values()):
-        return None
-    return _PLACEHOLDER.sub(lambda match: _text(values[match.group(1)], match.group(1)), template)
+    texts, holes = _parts(template)
+    pieces = [texts[0]]
+    for (expression, get), text in zip(holes, texts[1:]):  # noqa: B905 (as many texts as holes)
+        value = get(data)
+        if value is None:
+            return None
+        pieces += (_text(value, expression), text)
+    return "".join(pieces)
 
 
 def fill_command(template: str, data: t.Any) -> str:

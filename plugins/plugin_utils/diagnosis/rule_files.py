@@ -41,8 +41,10 @@ import typing as t
 
 import yaml
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.distribution_files import SITUATIONS
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.quote import compiled, expressions
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.expressions import compiled
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.quote import expressions
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.stages import ORDER
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.yaml_files import load_yaml
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation.names import ACTS
 
 SEVERITIES = ("critical", "warning", "info")
@@ -99,6 +101,12 @@ def built_in_rules() -> tuple[Rule, ...]:
     return load_rules([BUILT_IN])
 
 
+def chosen_rules(folders: t.Iterable[str], overrides: t.Mapping[str, t.Any] | None) -> tuple[Rule, ...]:
+    """The rules the collection ships and those of a user's folders, with the user's changes. Raises RuleError."""
+    rules = load_rules([BUILT_IN, *folders]) if folders else built_in_rules()
+    return apply_overrides(rules, overrides or {})
+
+
 def load_rules(folders: t.Iterable[str]) -> tuple[Rule, ...]:
     """Every ``*.yml`` of the folders as rules, by stage and id.
 
@@ -123,7 +131,7 @@ def read_rule(path: str) -> Rule:
     """One rule file. Raises RuleError naming the file and what is wrong with it."""
     try:
         with open(path, encoding="utf-8") as stream:
-            data = yaml.safe_load(stream)
+            data = load_yaml(stream)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RuleError(f"{path}: cannot be read: {error}") from error
     try:

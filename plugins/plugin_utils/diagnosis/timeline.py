@@ -64,7 +64,7 @@ def first_failure(signals: Data) -> str | None:
 def timeline(view: View, failure: str | None, changes: list[Data]) -> list[Data]:
     """The node's events and the changes (see ``changes.py``), by time; at most MAX_EVENTS, those nearest to the failure or to now."""
     events = [
-        *({key: change[key] for key in change if key != "stages"} for change in changes if change["time"]),
+        *map(_told, (change for change in changes if change["time"])),
         *_node_events(view),
         *_csr_events(view),
         *_certificate_events(view),
@@ -77,6 +77,11 @@ def timeline(view: View, failure: str | None, changes: list[Data]) -> list[Data]
         events.sort(key=lambda one: (not one["first_failure"], abs(seconds_since(one["time"], centre) or 0)))
         events = events[:MAX_EVENTS]
     return sorted(events, key=lambda one: (one["time"], one["kind"], one["text"]))
+
+
+def _told(change: Data) -> Data:
+    """The change as an event, without what only ``correlation.py`` asks of it."""
+    return {key: value for key, value in change.items() if key != "stages"} if "stages" in change else change
 
 
 def _node_events(view: View) -> t.Iterator[Data]:

@@ -15,8 +15,9 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.v
 VERDICTS = ("expired", "failing", "at_risk", "unknown", "healthy")
 """Worst first."""
 
-ESSENTIAL = ("client_certificate.seconds_left", "rotation.client")
-"""What must be known of a node before it may be called healthy; the latter where the kubelet rotates."""
+ESSENTIAL = ("client_certificate.used_percent", "rotation.client")
+"""What must be known of a node before it may be called healthy; the latter where the kubelet rotates. When the certificate ends is not
+enough: whether its rotation is late is a matter of its whole life."""
 
 
 def verdict_of(signals: Data, findings: list[Data]) -> str:
@@ -76,7 +77,8 @@ def summary_of(signals: Data, findings: list[Data], verdict: str) -> str:
     if primary:
         return str(primary["title"])
     if verdict == "unknown":
-        return "not enough could be seen to judge this node"
+        without = "without root " if signals["node"]["as_root"] is False else ""
+        return f"not enough could be seen {without}to judge this node"
     if verdict == "expired":
         return "the client certificate has expired"
     window = fill(

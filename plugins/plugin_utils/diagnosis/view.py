@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing as t
 
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._time import parse_time
@@ -30,6 +31,24 @@ class Cluster:
     """The ``control_plane`` part of every probed control-plane node."""
     key_holders: t.Mapping[str, t.Sequence[str]] = dataclasses.field(default_factory=dict)
     """Public key of a client certificate → the hosts that hold it."""
+    remembered: Data = dataclasses.field(default_factory=dict, compare=False)
+    """What ``once`` found out of it."""
+
+
+Found = t.TypeVar("Found")
+
+
+def once(function: t.Callable[[Cluster], Found]) -> t.Callable[[Cluster], Found]:
+    """A function of the cluster alone, which every node asks: its answer, which nobody changes, is found once."""
+
+    @functools.wraps(function)
+    def answer(cluster: Cluster) -> Found:
+        key = f"{function.__module__}.{function.__qualname__}"
+        if key not in cluster.remembered:
+            cluster.remembered[key] = function(cluster)
+        return t.cast("Found", cluster.remembered[key])
+
+    return answer
 
 
 @dataclasses.dataclass(frozen=True)

@@ -34,13 +34,21 @@ _STAGE_OF = {
 """Section kind → the key it fills, in the order in which the node is asked (see ``_KEYS``)."""
 
 
-def unreachable(host: str, now: float, reason: str, message: str) -> Data:
-    """The evidence of a host that gave no answer."""
+def blank(host: str, now: float, reachable: bool) -> Data:
+    """The evidence of a host of which nothing is known yet; ``now`` is this machine's clock in seconds since 1970."""
     return {
         "collected_at": from_epoch(int(now)),
         "inventory_hostname": host,
-        "reachable": False,
+        "reachable": reachable,
         **dict.fromkeys(_KEYS),
+        "not_seen": [],
+    }
+
+
+def unreachable(host: str, now: float, reason: str, message: str) -> Data:
+    """The evidence of a host that gave no answer."""
+    return {
+        **blank(host, now, False),
         "not_seen": [{"subject": "node", "reason": reason, "message": message}],
     }
 
@@ -58,12 +66,7 @@ def build_evidence(answer: Answer, host: str, sent_at: float, answered_at: float
 
     node = answer.first("node")
     now = datetime.fromtimestamp(answered_at, timezone.utc)
-    evidence: Data = {
-        "collected_at": from_epoch(int(answered_at)),
-        "inventory_hostname": host,
-        "reachable": True,
-        **dict.fromkeys(_KEYS),
-    }
+    evidence = blank(host, answered_at, True)
     if node is not None:
         evidence["root"] = node.yes("root")
         evidence["hostname"] = node.name or None

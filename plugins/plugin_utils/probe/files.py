@@ -8,9 +8,9 @@
 
 from __future__ import annotations
 
-import re
 import typing as t
 
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._patterns import DATED_FILE, SHA256
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.protocol import Answer, Section, whole_number
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.values import (
     Data,
@@ -31,7 +31,6 @@ _CONFIG_KEYS = {
     "enableServer": "enable_server",
 }
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-_DATED = re.compile(r"kubelet-(client|server)-\d{4}(-\d\d){5}\.pem", re.ASCII)
 _FLOW = ("{", "[", "&", "*", "!", "|", ">")
 
 
@@ -63,6 +62,8 @@ def file_entry(section: Section) -> Data:
         entry["error"] = "is empty"
     elif section.one("target_exists") == "no":
         entry["error"] = "points to a file that does not exist"
+    if _digest(section.one("sha256")):
+        entry["sha256"] = section.one("sha256")
     if section.one("more"):
         entry["certificates_dropped"] = section.number("more")
     return entry
@@ -102,9 +103,9 @@ def pki(answer: Answer, root: bool | None, missing: Missing) -> Data | None:
         "immutable": _immutable(section),
         "history": {
             subject: {
-                "files": section.number(f"dated.{kind}"),
-                "last_hour": section.number(f"dated.{kind}.hour"),
-                "oldest": [name for name in section.all(f"dated.{kind}.old") if _DATED.fullmatch(name)],
+                "files": None if files is None else section.number(f"dated.{kind}"),
+                "last_hour": None if files is None else section.number(f"dated.{kind}.hour"),
+                "oldest": [name for name in section.all(f"dated.{kind}.old") if DATED_FILE.fullmatch(name)],
             }
             for subject, kind in (("client", "client"), ("serving", "server"))
         },
@@ -178,6 +179,7 @@ def kubeconfig(section: Section | None, subject: str, missing: Missing) -> Data 
         "mode": section.one("mode"),
         "owner": section.one("owner"),
         "modified": epoch(section.number("modified")),
+        "sha256": _digest(section.one("sha256")),
         "error": section.one("broken"),
         "context": section.one("context"),
         "server": section.one("server"),
@@ -279,7 +281,7 @@ def config(section: Section | None, flags: dict[str, str] | None, missing: Missi
 
 def _layers(section: Section) -> list[Data] | None:
     """What each file says about rotation, the configuration file first, then its drop-ins, each of which goes over those before."""
-    columns = [section.all(tag) for tag in ("layer", "layer.modified", "layer.client", "layer.serving")]
+    columns = [section.all(tag) for tag in ("layer", "layer.modified", "layer.client", "layer.serving", "layer.sha256")]
     if len({len(column) for column in columns}) != 1:
         return None
     return [
@@ -288,9 +290,14 @@ def _layers(section: Section) -> list[Data] | None:
             "modified": epoch(modified),
             "rotate_certificates": _BOOLEANS.get(client),
             "server_tls_bootstrap": _BOOLEANS.get(serving),
+            "sha256": _digest(digest),
         }
-        for path, modified, client, serving in zip(*columns, strict=True)
+        for path, modified, client, serving, digest in zip(*columns, strict=True)
     ]
+
+
+def _digest(text: str | None) -> str | None:
+    return text if text and SHA256.fullmatch(text) else None
 
 
 def client_ca(section: Section | None, missing: Missing) -> Data | None:
@@ -304,6 +311,7 @@ def client_ca(section: Section | None, missing: Missing) -> Data | None:
     return {
         "path": section.name,
         "exists": section.yes("exists"),
+        "sha256": _digest(section.one("sha256")),
         "certificates": None if section.one("denied") else certificates(section),
     }
 

@@ -13,6 +13,7 @@ import shlex
 import typing as t
 
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._time import seconds_between
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._patterns import SHA256
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Data, dig
 
 
@@ -20,6 +21,7 @@ class CannotAct(Exception):
     """The act cannot mend this here; the message says why, for people."""
 
 
+UNKNOWN = "unknown"
 RENEWS_BY_PERCENT = 90
 """Of a certificate's lifetime, at the latest (``client-go/util/certificate/certificate_manager.go``: nextRotationDeadline)."""
 
@@ -96,11 +98,14 @@ class Case:
         """The systemd unit of the kubelet. Raises CannotAct."""
         return str(self.needed("the kubelet's unit", "kubelet", "unit", "name"))
 
-    def bound(self, with_kubeconfig: bool = True) -> Data:
-        """What an act on the node is bound to: the client certificate on disk, of the store, else of what the kubeconfig names or carries.
+    def bound(self, *paths: str, with_kubeconfig: bool = True) -> Data:
+        """What an act on the node is bound to: the content of these files, and the client certificate on disk, of the store, else of what
+        the kubeconfig names or carries.
 
-        One that cannot be decoded binds to nothing: its fingerprint was not seen.
+        A certificate that cannot be decoded binds to nothing: its fingerprint was not seen. So does a file whose content was not seen.
         """
+        contents = {path: self._content(path) for path in paths}
+        files = {path: digest for path, digest in contents.items() if digest != UNKNOWN}
         by_path = {entry.get("path"): entry for entry in self.files()}
         current = by_path.get(f"{self.probed('pki', 'path')}/kubelet-client-current.pem")
         found = [(current or {}).get("certificates")]
@@ -111,8 +116,28 @@ class Case:
             )
         leaf = next((certificates[0] for certificates in found if certificates), None)
         if leaf is not None and not leaf.get("fingerprint_sha256"):
-            return {"files": {}}
-        return {"certificate_sha256": (leaf or {}).get("fingerprint_sha256"), "files": {}}
+            return {"files": files}
+        return {"certificate_sha256": (leaf or {}).get("fingerprint_sha256"), "files": files}
+
+    def not_bound(self, *paths: str) -> tuple[str, ...]:
+        """What is to be said of those of these files whose content was not seen."""
+        unseen = [path for path in paths if self._content(path) == UNKNOWN]
+        return tuple(
+            f"that {path} is as it was: this evidence has no digest of it, so it is not compared" for path in unseen
+        )
+
+    def _content(self, path: str) -> str | None:
+        """The SHA-256 of a file's content, None where there is no such file, UNKNOWN where neither was seen."""
+        layers = self.probed("config", "layers") or ()
+        places = (self.probed(name) for name in ("kubeconfig", "bootstrap_kubeconfig", "client_ca_file"))
+        for entry in (*places, *layers, *self.files()):
+            if isinstance(entry, dict) and entry.get("path") == path:
+                digest = entry.get("sha256")
+                if isinstance(digest, str) and SHA256.fullmatch(digest):
+                    return digest
+                if entry.get("exists") is False or entry.get("target_exists") is False:
+                    return None
+        return UNKNOWN
 
     def places(self, with_kubeconfig: bool = True) -> Data:
         """The parameters by which an act finds the certificate that it is bound to."""
@@ -123,7 +148,10 @@ class Case:
 
 @dataclasses.dataclass(frozen=True)
 class Draft:
-    """What one act does in one case; ``key`` tells it from other steps of the act, ``node`` is None for the whole cluster."""
+    """What one act does in one case; ``key`` tells it from other steps of the act, ``node`` is None for the whole cluster.
+
+    ``needs``: what it needs besides what the act always does.
+    """
 
     key: str
     parameters: Data
@@ -132,6 +160,7 @@ class Draft:
     changes: tuple[str, ...]
     verified_by: str
     node: str | None = None
+    needs: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

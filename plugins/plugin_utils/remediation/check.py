@@ -17,6 +17,21 @@ import typing as t
 
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._csrs import KUBELET_SIGNERS
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._rbac_objects import OBJECTS
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._patterns import (
+    CERTIFICATES,
+    DATED_FILE,
+    MAX_FILES,
+    MAX_NODE_CHARS,
+    MAX_PEM_CHARS,
+    MAX_REMOVED,
+    MAX_SERVER_CHARS,
+    MAX_UNIT_CHARS,
+    NODE,
+    SERVER,
+    SHA256,
+    UNIT,
+    is_plain_path,
+)
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation.acts import REGISTRY
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation.names import CLUSTER_ACTS, RISKS
 
@@ -25,7 +40,6 @@ SCHEMA = "kubecare.kubelet_certs/plan/1"
 MAX_STEPS = 5000
 MAX_ITEMS = 10000
 MAX_TEXT = 4000
-MAX_PEM = 64 * 1024
 
 FOLDERS = (
     "/etc/kubernetes/",
@@ -46,12 +60,15 @@ class PlanError(ValueError):
     """The plan is refused; the message names the path in it and what is wrong."""
 
 
-def check_plan(data: Value, hosts: t.Collection[str] | None = None) -> dict[str, Value]:
+def check_plan(
+    data: Value, hosts: t.Collection[str] | None = None, control_planes: t.Collection[str] = ()
+) -> dict[str, Value]:
     """The plan, made anew of what was checked.
 
     Args:
         data: what claims to be a plan.
         hosts: the inventory's hosts; a step of another is refused. None: not compared.
+        control_planes: nodes and hosts that are seen to be control planes; a plan that takes one for a worker is refused.
 
     Raises:
         PlanError: it is none.
@@ -67,6 +84,8 @@ def check_plan(data: Value, hosts: t.Collection[str] | None = None) -> dict[str,
     for index, node in enumerate(plan["nodes"]):
         if hosts is not None and node["host"] is not None and node["host"] not in hosts:
             raise PlanError(f"nodes[{index}].host: is not in the inventory")
+        if not node["control_plane"] and {node["name"], node["host"]} & set(control_planes):
+            raise PlanError(f"nodes[{index}].control_plane: this node is a control plane")
     return plan
 
 
@@ -112,7 +131,6 @@ def _check_bound(step: dict[str, Value], where: str) -> None:
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")
 """What no terminal or page shows as it is, and so no text of a plan may hold."""
 _JINJA = re.compile(r"\{[{%#]|[}%#]\}")
-_SUBDOMAIN = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
 
 
 def _text(value: Value, where: str, longest: int = MAX_TEXT) -> str:
@@ -127,8 +145,8 @@ def _text(value: Value, where: str, longest: int = MAX_TEXT) -> str:
     return str(value)
 
 
-def _matching(pattern: str, what: str, longest: int = 253) -> Checker:
-    compiled = re.compile(pattern, re.ASCII)
+def _matching(pattern: str | re.Pattern[str], what: str, longest: int = 253) -> Checker:
+    compiled = re.compile(pattern, re.ASCII) if isinstance(pattern, str) else pattern
 
     def check(value: Value, where: str) -> str:
         if not compiled.fullmatch(_text(value, where, longest)):
@@ -218,8 +236,7 @@ def _record(shape: t.Mapping[str, Checker]) -> Checker:
 def _path(value: Value, where: str) -> str:
     """An absolute path of plain characters, without ``..``, in one of the known folders."""
     path = _text(value, where, 512)
-    parts = path.split("/")
-    if not re.fullmatch(r"(/[A-Za-z0-9._@+-]+)+", path, re.ASCII) or {".", ".."} & set(parts):
+    if not is_plain_path(path):
         raise PlanError(f"{where}: is no plain absolute path")
     if not any(f"{path}/".startswith(folder) for folder in FOLDERS):
         raise PlanError(f"{where}: is in none of the folders that an act may change")
@@ -236,30 +253,27 @@ def _file(value: Value, where: str) -> str:
 
 def _certificates(value: Value, where: str) -> str:
     """PEM of certificates, and nothing else."""
-    block = r"-----BEGIN CERTIFICATE-----\n([A-Za-z0-9+/=]{1,76}\n)+-----END CERTIFICATE-----\n?"
-    if not isinstance(value, str) or len(value) > MAX_PEM or not re.fullmatch(f"({block})+", value, re.ASCII):
+    if not isinstance(value, str) or len(value) > MAX_PEM_CHARS or not CERTIFICATES.fullmatch(value):
         raise PlanError(f"{where}: is no PEM of certificates alone")
     return str(value)
 
 
-_node = _matching(_SUBDOMAIN, "node name (DNS-1123 subdomain)")
+_node = _matching(NODE, "node name (DNS-1123 subdomain)", MAX_NODE_CHARS)
 _object = _matching(r"[A-Za-z0-9]([A-Za-z0-9:._-]*[A-Za-z0-9])?", "object name")
 _host = _matching(r"[A-Za-z0-9_]([A-Za-z0-9._:@-]*[A-Za-z0-9_])?", "inventory host")
 _rule = _matching(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", "rule id", 100)
 _time = _matching(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "time (RFC 3339, UTC)")
-_sha256 = _matching(r"[0-9a-f]{64}", "SHA-256 in hex")
+_sha256 = _matching(SHA256, "SHA-256 in hex")
 _uid = _matching(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "uid")
 _version = _matching(r"[0-9]{1,20}", "resourceVersion")
-_unit = _matching(r"[A-Za-z0-9][A-Za-z0-9_.@-]*\.service|[A-Za-z0-9][A-Za-z0-9_@-]*", "name of a unit", 100)
-_server = _matching(
-    r"https://([A-Za-z0-9.-]{1,253}|\[[0-9a-fA-F:.]{2,45}\])(:[0-9]{1,5})?", "https address of an API server"
-)
-_dated = _matching(r"kubelet-(client|server)-\d{4}(-\d\d){5}\.pem", "name of a dated certificate file")
+_unit = _matching(UNIT, "name of a unit", MAX_UNIT_CHARS)
+_server = _matching(SERVER, "https address of an API server", MAX_SERVER_CHARS)
+_dated = _matching(DATED_FILE, "name of a dated certificate file")
 _texts = _list(_text, 1000)
 
 _OF_NODE: dict[str, Checker] = {
     "certificate_sha256?": _or_none(_sha256),
-    "files": _map(_file, _or_none(_sha256), 20),
+    "files": _map(_file, _or_none(_sha256), MAX_FILES),
 }
 _PLACES: dict[str, Checker] = {"node": _node, "pki_path": _file, "kubeconfig?": _file}
 PARAMETERS: dict[str, dict[str, Checker]] = {
@@ -271,7 +285,7 @@ PARAMETERS: dict[str, dict[str, Checker]] = {
     "refresh_ca": {**_PLACES, "unit": _unit, "ca_pem": _certificates, "ca_file?": _file},
     "repair_modes": _PLACES,
     "repair_link": _PLACES,
-    "free_space": {**_PLACES, "remove": _set(_dated, 2000)},
+    "free_space": {**_PLACES, "remove": _set(_dated, MAX_REMOVED)},
     "rebootstrap": {
         **_PLACES,
         "unit": _unit,

@@ -34,10 +34,11 @@ def _rebootstrap(case: Case) -> list[Draft]:
     if not server or not ca_pem:
         raise CannotAct("the API server's address or the cluster's CA was not seen")
     unit = case.unit()
+    kubeconfig = str(case.needed("the kubeconfig", "kubeconfig", "path"))
     parameters: Data = {
         "node": case.name,
         "unit": unit,
-        "kubeconfig": str(case.needed("the kubeconfig", "kubeconfig", "path")),
+        "kubeconfig": kubeconfig,
         "pki_path": str(case.needed("the certificate directory", "pki", "path")),
         "bootstrap_kubeconfig": bootstrap,
         "server": server,
@@ -48,7 +49,8 @@ def _rebootstrap(case: Case) -> list[Draft]:
             key=case.name,
             node=case.name,
             parameters=parameters,
-            bound_to=case.bound(),
+            bound_to=case.bound(kubeconfig, str(bootstrap)),
+            needs=case.not_bound(kubeconfig, str(bootstrap)),
             commands=(
                 "kubeadm token create --ttl 15m",
                 f"# on the node: {command(str(bootstrap))} with the token, the old kubelet-client files moved aside",

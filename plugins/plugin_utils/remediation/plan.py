@@ -84,6 +84,18 @@ def is_healed(diagnosis: Data, node: str, rules: t.Collection[str]) -> str | Non
     return f"it is {found['verdict']}: {', '.join(left) or found['summary']}"
 
 
+def control_planes_of(evidence: Data) -> set[str]:
+    """Names of nodes with the label of a control plane, and hosts on which the files of one were seen."""
+    labelled = {
+        str(node.get("name"))
+        for node in dig(evidence, "cluster", "node_info", "nodes") or ()
+        if "node-role.kubernetes.io/control-plane" in (node.get("labels") or {})
+    }
+    return labelled | {
+        str(host) for host, probe in (dig(evidence, "nodes") or {}).items() if dig(probe, "control_plane")
+    }
+
+
 class _Planner:
     def __init__(self, evidence: Data, diagnosis: Data, acts: frozenset[str], max_risk: str) -> None:
         self.probes: Data = dig(evidence, "nodes") or {}
@@ -93,17 +105,13 @@ class _Planner:
         self.steps: dict[str, Data] = {}
         self.procedures: dict[str, Data] = {}
         self.seen: dict[str, Data] = {}
-        self.control_planes = {
-            str(node.get("name"))
-            for node in dig(self.cluster, "node_info", "nodes") or ()
-            if "node-role.kubernetes.io/control-plane" in (node.get("labels") or {})
-        }
+        self.control_planes = control_planes_of(evidence)
 
     def add_node(self, node: Data) -> None:
         """The steps and procedures of one node's findings."""
         probe = self.probes.get(node.get("host") or "")
         probe = probe if isinstance(probe, dict) and probe.get("reachable") is not False else None
-        if dig(probe, "control_plane"):
+        if node.get("host") in self.control_planes:
             self.control_planes.add(str(node["name"]))
         findings = {f["rule"]: f for f in node.get("findings") or () if f["severity"] != "info"}
         mended: dict[str, bool] = {}
@@ -181,7 +189,7 @@ class _Planner:
             "title": act.title,
             "commands": [_plain(text) for text in draft.commands],
             "changes": [_plain(text) for text in draft.changes],
-            "needs": list(act.needs),
+            "needs": [*act.needs, *map(_plain, draft.needs)],
             "parameters": draft.parameters,
             "bound_to": draft.bound_to,
             "verified_by": draft.verified_by,

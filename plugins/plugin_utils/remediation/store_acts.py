@@ -8,7 +8,8 @@
 
 from __future__ import annotations
 
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Data, dig
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._patterns import MAX_REMOVED
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Data
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation.case import (
     Act,
     CannotAct,
@@ -17,8 +18,10 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation
     command,
 )
 
-MAX_REMOVED = 2000
-"""Files that one step removes."""
+MANY = 1000
+"""Files of a kind that the rule ``certificate-files-accumulate`` finds too many."""
+
+_KINDS = {"kubelet-client-": "client", "kubelet-server-": "serving"}
 
 
 def _modes(case: Case) -> list[Draft]:
@@ -50,15 +53,20 @@ def _link(case: Case) -> list[Draft]:
     if not usable and good is None:
         raise CannotAct(f"{pki} holds no certificate of this node that is valid now, which a link could point to")
     target = str((good or current).get("path"))
+    link = f"{pki}/kubelet-client-current.pem"
+    leads_there = good is None or _name(current.get("target")) == _name(target)
+    if usable and current.get("type") == "link" and leads_there and f"{pki}/kubelet-client-updated.pem" not in by_path:
+        raise CannotAct("the link of the client certificate is in order, and this act touches no other")
     return [
         Draft(
             key=case.name,
             node=case.name,
             parameters=case.places(),
-            bound_to=case.bound(),
-            commands=(command("ln", "-sfn", target, f"{pki}/kubelet-client-current.pem"),),
+            bound_to=case.bound(link),
+            needs=case.not_bound(link),
+            commands=(command("ln", "-sfn", target, link),),
             changes=(
-                f"{pki}/kubelet-client-current.pem is a link to the newest file that is valid and whose key matches; what stands in the way "
+                f"{link} is a link to the newest file that is valid and whose key matches; what stands in the way "
                 "is moved to a dated name, and nothing is deleted",
             ),
             verified_by="the link points to a certificate of this node that is valid now",
@@ -68,15 +76,15 @@ def _link(case: Case) -> list[Draft]:
 
 def _space(case: Case) -> list[Draft]:
     pki = str(case.needed("the certificate directory", "pki", "path"))
-    pointed = {str(entry.get(key)).rsplit("/", 1)[-1] for entry in case.files() for key in ("path", "target")}
-    old = [
-        str(name)
-        for subject in ("client", "serving")
-        for name in dig(case.probe, "pki", "history", subject, "oldest") or ()
-        if name not in pointed
-    ][:MAX_REMOVED]
+    pointed = {_name(entry.get(key)) for entry in case.files() for key in ("path", "target")}
+    history = {kind: case.probed("pki", "history", subject) or {} for kind, subject in _KINDS.items()}
+    old = [str(name) for kind in history.values() for name in kind.get("oldest") or () if name not in pointed]
+    old = old[:MAX_REMOVED]
     if not old:
         raise CannotAct("there are no old certificate files to remove, so something else fills the file system")
+    left = [(seen.get("files") or 0) - sum(name.startswith(kind) for name in old) for kind, seen in history.items()]
+    if case.rule == "certificate-files-accumulate" and max(left) > MANY:
+        raise CannotAct(f"there are more old certificate files than the {MAX_REMOVED} that one step removes")
     return [
         Draft(
             key=case.name,
@@ -90,6 +98,10 @@ def _space(case: Case) -> list[Draft]:
             verified_by="there is room for a new certificate",
         )
     ]
+
+
+def _name(path: object) -> str:
+    return str(path).rsplit("/", 1)[-1]
 
 
 _ROOT = ("root on the node",)

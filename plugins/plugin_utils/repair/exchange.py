@@ -19,6 +19,21 @@ import re
 import typing as t
 
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils import _x509
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._patterns import (
+    CERTIFICATES,
+    DATED_FILE,
+    MAX_FILES,
+    MAX_NODE_CHARS,
+    MAX_PEM_CHARS,
+    MAX_REMOVED,
+    MAX_SERVER_CHARS,
+    MAX_UNIT_CHARS,
+    NODE,
+    SERVER,
+    SHA256,
+    UNIT,
+    is_plain_path,
+)
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.protocol import (
     Answer,
     Section,
@@ -41,16 +56,9 @@ ACTS: t.Final = (
 PATHS: t.Final = ("kubeconfig", "kubelet_config", "pki_path", "ca_file", "bootstrap_kubeconfig")
 PARAMETERS: t.Final = (*PATHS, "unit", "server", "ca_pem", "remove", "node", "wait_for_new_certificate")
 STATUSES: t.Final = ("done", "nothing_to_do", "moved", "failed", "rolled_back")
-REMOVABLE: t.Final = r"kubelet-(client|server)-[0-9]{4}(-[0-9]{2}){5}\.pem"
 LIMIT_BEYOND_TIMEOUT = 90
 """Seconds that an act may take besides its waiting, which takes ``timeout`` at most."""
 
-_MAX_CA_CHARS = 65_536
-_MAX_FILES = 64
-_MAX_REMOVE = 2000
-_PATH = re.compile(r"/[^\x00-\x1f\x7f]{1,1023}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_SERVER = re.compile(r"https://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?")
 _SHARED_PARTS = ("10_base.sh", "30_files.sh", "40_config.sh")
 
 
@@ -89,11 +97,9 @@ def repair_settings(
         "KCR_PKI": paths["pki_path"],
         "KCR_CA_FILE": paths["ca_file"],
         "KCR_BOOTSTRAP": paths["bootstrap_kubeconfig"],
-        "KCR_UNIT": _word(
-            "parameters.unit", parameters.get("unit") or "kubelet", r"[A-Za-z0-9][A-Za-z0-9@_.:-]{0,127}"
-        ),
-        "KCR_NODE": _word("parameters.node", parameters.get("node") or "", r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?"),
-        "KCR_SERVER": _word("parameters.server", parameters.get("server") or "", f"({_SERVER.pattern})?"),
+        "KCR_UNIT": _word("parameters.unit", parameters.get("unit") or "kubelet", UNIT, MAX_UNIT_CHARS),
+        "KCR_NODE": _word("parameters.node", parameters.get("node"), NODE, MAX_NODE_CHARS),
+        "KCR_SERVER": _word("parameters.server", parameters.get("server"), SERVER, MAX_SERVER_CHARS),
         "KCR_CA_PEM": _ca(parameters.get("ca_pem")),
         "KCR_REMOVE": " ".join(_names(parameters.get("remove"))),
         "KCR_WAIT": "yes" if wait else "no",
@@ -108,12 +114,19 @@ def repair_result(answer: Answer, act: str, check: bool) -> Data:
     status = outcome.one("status") if outcome else None
     result: Data = {
         "act": act,
-        "before": _certificate(answer.first("before")),
-        "after": _certificate(answer.first("after")),
+        "before": _state(answer.first("before")),
+        "after": _state(answer.first("after")),
     }
     if outcome is None or status not in STATUSES or not answer.finished:
         message = "the node's answer broke off; what was changed there is not known"
-        return {**result, "status": "failed", "changed": not check, "message": message, "backups": [], "failed": True}
+        return {
+            **result,
+            "status": "failed",
+            "changed": not check,
+            "message": message,
+            "backups": [],
+            **_failed("failed", message),
+        }
     done = status == "done"
     result.update(
         status=status,
@@ -123,8 +136,12 @@ def repair_result(answer: Answer, act: str, check: bool) -> Data:
         backups=outcome.all("backup")[:200],
     )
     if status not in ("done", "nothing_to_do"):
-        result["failed"] = True
+        result.update(_failed(str(status), result["message"]))
     return result
+
+
+def _failed(status: str, message: str) -> Data:
+    return {"failed": True, "msg": f"{status}: {message}"}
 
 
 def repair_diff(answer: Answer) -> list[Data]:
@@ -139,9 +156,12 @@ def repair_diff(answer: Answer) -> list[Data]:
     return list(files.values())
 
 
-def _certificate(section: Section | None) -> Data:
-    """The node's state: ``active`` (systemd's word for the unit) and the client certificate on disk, null where it is not known."""
+def _state(section: Section | None) -> Data:
+    """The node's state: ``active`` (systemd's word for the unit), the client certificate on disk, null where it is not known, and
+    ``files``, those that the act is bound to, as ``bound_to`` has them."""
     state: Data = {"active": section.one("active") if section else None, "certificate_sha256": None, "not_after": None}
+    files = [line.partition(" ") for line in (section.all("file") if section else ())]
+    state["files"] = {path: None if digest == "none" else digest for digest, _space, path in files if digest != "other"}
     der = section.one("cert") if section else None
     if section and der:
         pem = b"-----BEGIN CERTIFICATE-----\n" + der.encode("ascii", "replace") + b"\n-----END CERTIFICATE-----\n"
@@ -154,46 +174,44 @@ def _certificate(section: Section | None) -> Data:
 def _path(name: str, value: t.Any) -> str:
     if value is None or value == "":
         return ""
-    if not isinstance(value, str) or not _PATH.fullmatch(value) or ".." in value.split("/") or value.endswith("/"):
-        raise ValueError(f"{name} must be an absolute path without '..', control characters and a slash at its end")
+    if not isinstance(value, str) or not is_plain_path(value):
+        raise ValueError(f"{name} must be an absolute path of plain characters, without '..' and a slash at its end")
     return value
 
 
-def _word(name: str, value: t.Any, pattern: str) -> str:
-    if not isinstance(value, str) or not re.fullmatch(pattern, value):
+def _word(name: str, value: t.Any, pattern: re.Pattern[str], longest: int) -> str:
+    if value is None or value == "":
+        return ""
+    if not isinstance(value, str) or len(value) > longest or not pattern.fullmatch(value):
         raise ValueError(f"{name} is not valid")
     return value
 
 
 def _names(value: t.Any) -> list[str]:
     names = [] if value is None else value
-    if not isinstance(names, list) or len(names) > _MAX_REMOVE:
-        raise ValueError(f"parameters.remove must be a list of at most {_MAX_REMOVE} names")
+    if not isinstance(names, list) or len(names) > MAX_REMOVED:
+        raise ValueError(f"parameters.remove must be a list of at most {MAX_REMOVED} names")
     for name in names:
-        if not isinstance(name, str) or not re.fullmatch(REMOVABLE, name, re.ASCII):
+        if not isinstance(name, str) or not DATED_FILE.fullmatch(name):
             raise ValueError("parameters.remove: only names like kubelet-client-2026-01-02-03-04-05.pem may be removed")
     return list(names)
 
 
 def _ca(value: t.Any) -> str:
-    """The CA certificates as one line of base64, made anew from what was decoded, so nothing else is in it."""
+    """The CA certificates as one line of base64. Raises ValueError unless each is a CA that has not ended."""
     if value is None or value == "":
         return ""
-    if not isinstance(value, str) or len(value) > _MAX_CA_CHARS:
-        raise ValueError(f"parameters.ca_pem must be a text of at most {_MAX_CA_CHARS} characters")
-    block = r"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----"
-    if not re.fullmatch(rf"\s*({block}\s*)+", value):
-        raise ValueError("parameters.ca_pem must hold CERTIFICATE blocks and nothing else")
-    records = _x509.certificates_in(value.encode("ascii"))
+    if not isinstance(value, str) or len(value) > MAX_PEM_CHARS or not CERTIFICATES.fullmatch(value):
+        raise ValueError("parameters.ca_pem must hold CERTIFICATE blocks in PEM, and nothing else")
     now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    for record in records:
+    for record in _x509.certificates_in(value.encode("ascii")):
         if "error" in record:
             raise ValueError("parameters.ca_pem holds a certificate that cannot be decoded")
         if not record.get("is_ca"):
             raise ValueError("parameters.ca_pem holds a certificate that is no CA")
         if str(record.get("not_after")) <= now:
             raise ValueError("parameters.ca_pem holds a certificate that has ended")
-    lines = [line.strip() for line in value.split("\n") if line.strip()]
+    lines = [line for line in value.split("\n") if line]
     return base64.b64encode(("\n".join(lines) + "\n").encode("ascii")).decode("ascii")
 
 
@@ -203,8 +221,8 @@ def _bound(bound_to: Data) -> dict[str, str | int]:
     if "certificate_sha256" in bound_to:
         settings["KCR_BOUND_CERT"] = _digest("bound_to.certificate_sha256", bound_to["certificate_sha256"])
     files = bound_to.get("files") or {}
-    if not isinstance(files, dict) or len(files) > _MAX_FILES:
-        raise ValueError(f"bound_to.files must have at most {_MAX_FILES} paths")
+    if not isinstance(files, dict) or len(files) > MAX_FILES:
+        raise ValueError(f"bound_to.files must have at most {MAX_FILES} paths")
     for number, (path, digest) in enumerate(files.items(), 1):
         settings[f"KCR_BOUND_PATH_{number}"] = _path("bound_to.files: a path", path)
         settings[f"KCR_BOUND_SHA_{number}"] = _digest("bound_to.files: a digest", digest)
@@ -216,6 +234,6 @@ def _digest(name: str, value: t.Any) -> str:
     if value is None:
         return "none"
     text = value.replace(":", "").lower() if isinstance(value, str) else ""
-    if not _SHA256.fullmatch(text):
+    if not SHA256.fullmatch(text):
         raise ValueError(f"{name} must be a SHA-256 in hex, or null")
     return text

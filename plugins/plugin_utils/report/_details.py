@@ -27,9 +27,8 @@ _LEADS_TO = ("approves", "refuses", "unknown")
 
 
 def read(node: Record) -> Record:
-    """The keys ``foresight``, ``approval``, ``comparison`` and ``distribution`` of a node, of the right types and neutral."""
+    """The keys ``approval``, ``comparison`` and ``distribution`` of a node, of the right types and neutral."""
     return {
-        "foresight": _foresight(node.get("foresight")),
         "approval": [_replay(item) for item in mappings(node.get("approval"))],
         "comparison": [
             record
@@ -40,9 +39,9 @@ def read(node: Record) -> Record:
     }
 
 
-def _foresight(value: t.Any) -> Record | None:
-    """Seconds until the rotation window opens, closes, and the certificate ends; negative ones are past."""
-    record = mapping(value)
+def foresight(node: Record) -> Record | None:
+    """Of a node, the seconds until the rotation window opens, closes, and the certificate ends; negative ones are past."""
+    record = mapping(node.get("foresight"))
     times = {
         key: number(record.get(key), None)
         for key in ("rotation_opens_in_seconds", "rotation_closes_in_seconds", "expires_in_seconds")

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._json_lists import JsonList
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report import _details
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._read import (
     Record,
@@ -34,6 +35,8 @@ VERDICTS = ("expired", "failing", "at_risk", "unknown", "healthy")
 STAGES = ("kubelet", "configuration", "schedule", "connection", "request", "approval", "signing", "storage", "use")
 STATES = ("ok", "broken", "at_risk", "affected", "unknown", "waiting")
 KINDS = ("certificate", "ca", "kubelet", "version", "node", "event", "csr", "log", "rbac", "manifest")
+WAYS = {"ssh": "its own connection", "pod": "a probe pod", "api": "the API alone"}
+"""How a node was seen, in words."""
 _SEVERITIES = ("critical", "warning", "info")
 _ROLES = ("primary", "contributing", "symptom")
 _RISKS = ("low", "medium", "high")
@@ -46,26 +49,50 @@ class MalformedDiagnosisError(ValueError):
 def read(value: t.Any) -> Record:
     """The diagnosis with all keys, the right types and neutral texts; nodes worst first.
 
+    ``detail`` is a function from a node to what ``row`` leaves out of it; here it leaves out nothing.
+
     Raises:
         MalformedDiagnosisError: it is no mapping, of another schema, or its nodes, fleet or cluster have a wrong shape.
     """
     if not isinstance(value, dict):
         raise MalformedDiagnosisError(f"a diagnosis is a mapping, this is {kind_of(value)}")
+    _check(value, nodes=True)
+    for index, node in enumerate(value["nodes"]):
+        if not isinstance(node, dict) or not isinstance(node.get("name"), str):
+            raise MalformedDiagnosisError(f"nodes[{index}] is no mapping with a name")
+    return _model(value, [{**row(node), **told(node)} for node in value["nodes"]], lambda node: {})
+
+
+def read_listed(value: Record, nodes: JsonList[Record]) -> Record:
+    """As ``read``, of a diagnosis whose nodes are in a file; of each ``row`` was kept. ``detail`` reads the rest of a node there.
+
+    Raises:
+        MalformedDiagnosisError: as ``read``.
+    """
+    _check(value, nodes=False)
+    for index, node in enumerate(nodes.kept):
+        node["index"] = index
+    return _model(value, nodes.kept, lambda node: told(nodes.whole(node["index"])))
+
+
+def _check(value: Record, nodes: bool) -> None:
     if value.get("schema") != SCHEMA:
         raise MalformedDiagnosisError(
             f"schema is {neutral(value.get('schema'), 80) or 'missing'}, this version shows {SCHEMA}"
         )
-    for key, shape, name in (("nodes", list, "a list"), ("fleet", dict, "a mapping"), ("cluster", dict, "a mapping")):
+    shapes = (("nodes", list, "a list"), ("fleet", dict, "a mapping"), ("cluster", dict, "a mapping"))
+    for key, shape, name in shapes if nodes else shapes[1:]:
         if not isinstance(value.get(key), shape):
             raise MalformedDiagnosisError(f"{key} is {kind_of(value.get(key))} and must be {name}")
-    for index, node in enumerate(value["nodes"]):
-        if not isinstance(node, dict) or not isinstance(node.get("name"), str):
-            raise MalformedDiagnosisError(f"nodes[{index}] is no mapping with a name")
-    nodes = sorted((_node(node) for node in value["nodes"]), key=lambda node: VERDICTS.index(node["verdict"]))
+
+
+def _model(value: Record, rows: list[Record], detail: t.Callable[[Record], Record]) -> Record:
+    nodes = sorted(rows, key=lambda node: VERDICTS.index(node["verdict"]))
     cluster, fleet = value["cluster"], value["fleet"]
     return {
         "now": time(value.get("now")),
         "cluster": {
+            "name": text(cluster.get("name"), 63) or None,
             "api_url": text(cluster.get("api_url")),
             "version": text(cluster.get("version")),
             "reachable": choice(cluster.get("reachable"), (True, False), None),
@@ -83,11 +110,13 @@ def read(value: t.Any) -> Record:
             for item in mappings(fleet.get("duplicate_hosts"))
         ],
         "nodes": nodes,
+        "detail": detail,
         "stage_names": STAGES,
     }
 
 
-def _node(node: Record) -> Record:
+def row(node: Record) -> Record:
+    """Of a node what the summary and the table need."""
     findings = [_finding(item) for item in mappings(node.get("findings"))]
     primary = _finding(node["primary"]) if isinstance(node.get("primary"), dict) else None
     if primary is not None:
@@ -98,12 +127,36 @@ def _node(node: Record) -> Record:
         "name": text(node["name"], 253),
         "host": text(node.get("host"), 253) or None,
         "matched_by": choice(node.get("matched_by"), ("certificate", "hostname", "address"), None),
+        "root": choice(node.get("root"), (True, False), None),
+        "way": WAYS.get(choice(node.get("way"), tuple(WAYS), "")),
+        "tried": [
+            f"{WAYS[way]}: {text(item.get('reason'), 60)}"
+            for item in mappings(node.get("tried"))[:3]
+            if (way := choice(item.get("way"), tuple(WAYS), ""))
+        ],
         "verdict": choice(node.get("verdict"), VERDICTS, "unknown"),
         "summary": text(node.get("summary"), 500),
         "first_broken_stage": choice(node.get("first_broken_stage"), STAGES, None),
         "first_failure": time(node.get("first_failure")),
         "primary": primary,
         "findings": findings,
+        "missing": _not_seen(node.get("missing")),
+        "certificates": {name: _certificate(certificates.get(name)) for name in ("client", "serving")},
+        "foresight": _details.foresight(node),
+        "changes": [
+            {
+                **_event(event),
+                "seconds_before": number(event.get("seconds_before"), None),
+                "mechanism": text(event.get("mechanism"), 300),
+            }
+            for event in mappings(node.get("changes_before_failure"))
+        ],
+    }
+
+
+def told(node: Record) -> Record:
+    """The rest, for a node that is told in full."""
+    return {
         "skipped": [
             {
                 "rule": text(item.get("rule")),
@@ -113,18 +166,8 @@ def _node(node: Record) -> Record:
             }
             for item in mappings(node.get("skipped"))
         ],
-        "missing": _not_seen(node.get("missing")),
         "stages": _stages(node.get("stages")),
-        "certificates": {name: _certificate(certificates.get(name)) for name in ("client", "serving")},
         **_details.read(node),
-        "changes": [
-            {
-                **_event(event),
-                "seconds_before": number(event.get("seconds_before"), None),
-                "mechanism": text(event.get("mechanism"), 300),
-            }
-            for event in mappings(node.get("changes_before_failure"))
-        ],
         "timeline": [_event(event) for event in mappings(node.get("timeline"))],
     }
 

@@ -30,6 +30,8 @@ def neutral(value: t.Any, limit: int = 4000, newlines: bool = False) -> str:
     tabs become blanks (line ends stay with ``newlines``); combining marks are kept up to two a letter.
     """
     text = value if isinstance(value, str) else "" if value is None else str(value)
+    if len(text) <= limit and text.isascii() and text.isprintable():
+        return text.strip()  # most are
     cut = len(text) > limit
     out: list[str] = []
     marks = 0

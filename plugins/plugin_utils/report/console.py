@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report import _unseen
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._model import STAGES, VERDICTS, read
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._read import Record
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._text import (
@@ -47,7 +48,11 @@ def render(diagnosis: t.Any, report: str | None = None, columns: int = 80, rows:
     Raises:
         MalformedDiagnosisError: see ``_model.read``.
     """
-    model = read(diagnosis)
+    return lines_of(read(diagnosis), report, columns, rows)
+
+
+def lines_of(model: Record, report: str | None, columns: int, rows: int) -> list[Line]:
+    """The summary of a diagnosis that ``_model`` has read; see ``render``."""
     head = _header(model, columns)
     tail = _healthy(model, columns) + _causes(model, columns) + _not_seen(model, columns)
     if report:
@@ -65,22 +70,29 @@ def _header(model: Record, columns: int) -> list[Line]:
     cluster = model["cluster"]
     parts = [
         "API SERVER UNREACHABLE" if cluster["reachable"] is False else "",
-        shorten(cluster["version"], 20) or "version unknown",
+        shorten(cluster["version"], 20) or ("" if cluster["reachable"] is False else "version unknown"),
         f"{clock(model['now'])} UTC" if model["now"] else "time unknown",
     ]
     rest = "   ".join(part for part in parts if part)
-    name = shorten(cluster["api_url"].removeprefix("https://") or "unknown", columns - width(rest) - 13)
-    counts: Line = [("Nodes     ", "dim"), (f"{len(model['nodes'])}:", "strong")]
-    for verdict in VERDICTS:
-        number = model["verdicts"][verdict]
-        if number:
-            counts.append((f"  {_MARKS[verdict]} {number} {WORDS[verdict].lower()}", verdict))
-    if _height([counts], columns) > 1:
-        counts = [("Nodes ", "dim"), *((text.replace("  ", " ", 1), style) for text, style in counts[1:])]
+    address = cluster["api_url"].removeprefix("https://") or "unknown"
+    name = shorten(f"{cluster['name']}: {address}" if cluster["name"] else address, columns - width(rest) - 13)
     return [
         [("Cluster   ", "dim"), (name, "strong"), (f"   {rest}", "plain")],
-        counts if model["nodes"] else [("Nodes     none", "unknown")],
+        counts(model["verdicts"], columns),
     ]
+
+
+def counts(verdicts: t.Mapping[str, int], columns: int) -> Line:
+    """How many nodes there are, and how many of each verdict."""
+    line: Line = [("Nodes     ", "dim"), (f"{sum(verdicts.values())}:", "strong")]
+    for verdict in VERDICTS:
+        if number := verdicts[verdict]:
+            line.append((f"  {_MARKS[verdict]} {number} {WORDS[verdict].lower()}", verdict))
+    if len(line) == 2:
+        return [("Nodes     none", "unknown")]
+    if _height([line], columns) > 1:
+        return [("Nodes ", "dim"), *((text.replace("  ", " ", 1), style) for text, style in line[1:])]
+    return line
 
 
 def _attention(model: Record, columns: int, room: int) -> list[Line]:
@@ -144,10 +156,12 @@ def _left(node: Record) -> float:
 def _block(model: Record, nodes: list[Record], columns: int, besides: bool) -> list[Line]:
     node, now = nodes[0], moment(model["now"])
     lines = [_title(node, now, columns)]
-    finding = node["primary"]
+    finding, without_root = node["primary"], _unseen.sentence(node)
     if finding is None:
         lines += _field("why", node["summary"] or "no finding", columns, 2)
-        if node["missing"]:
+        if without_root:
+            lines += _field("unseen", without_root, columns, 2)
+        elif node["missing"]:
             item = node["missing"][0]
             more = f" (and {len(node['missing']) - 1} more)" if len(node["missing"]) > 1 else ""
             lines += _field("unseen", f"{item['subject']}: {item['reason']}{more} {item['message']}", columns, 1)
@@ -160,6 +174,7 @@ def _block(model: Record, nodes: list[Record], columns: int, besides: bool) -> l
             why = f" ({change['mechanism']})" if change["mechanism"] else ""
             lines += _field("before", when + change["text"] + why, columns, 1)
         lines += _next(finding, columns)
+        lines += _field("unseen", without_root, columns, 2) if without_root else []
         lines += _besides(node, now, columns) if besides else []
     if len(nodes) > 1:
         lines += _field("also", _names(nodes[1:], columns - 10), columns, 1)
@@ -304,17 +319,19 @@ def _not_seen(model: Record, columns: int) -> list[Line]:
         if model[key]:
             parts.append(f"{count(len(model[key]), 'host' if key == 'unmatched_hosts' else 'node')} {text}")
     rows = wrap("; ".join(parts), columns - 10, 2)
+    if any(map(_unseen.wants_root, model["nodes"])):
+        rows.append(shorten(_unseen.ADVICE, columns - 10))
     return [[("Not seen  " if not index else " " * 10, "dim"), (row, "plain")] for index, row in enumerate(rows)]
 
 
 def not_seen_groups(model: Record) -> list[tuple[tuple[str, str], str]]:
-    """What was not seen and where, the cluster's first, then the most frequent.
+    """What was not seen and where, the cluster's first, then the most frequent. What a login that is not root was denied is one.
 
     Returns: pairs of ``(subject, reason)`` and ``cluster``, ``3 nodes`` or the one node's name.
     """
     groups: dict[tuple[str, str], list[str]] = {}
     for node in model["nodes"]:
-        for key in dict.fromkeys((item["subject"], item["reason"]) for item in node["missing"]):
+        for key in dict.fromkeys(_group_of(node, item) for item in node["missing"]):
             groups.setdefault(key, []).append(node["name"])
     cluster = list(dict.fromkeys((item["subject"], item["reason"]) for item in model["cluster"]["not_seen"]))
     ranked = sorted(
@@ -323,6 +340,11 @@ def not_seen_groups(model: Record) -> list[tuple[tuple[str, str], str]]:
     return [(key, "cluster") for key in cluster] + [
         (key, names[0] if len(names) == 1 else f"{len(names)} nodes") for key, names in ranked
     ]
+
+
+def _group_of(node: Record, item: Record) -> tuple[str, str]:
+    for_root_alone = node["root"] is False and _unseen.is_denied(item)
+    return (_unseen.FOR_ROOT_ALONE if for_root_alone else item["subject"], item["reason"])
 
 
 def _names(nodes: list[Record], columns: int) -> str:

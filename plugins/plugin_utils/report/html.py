@@ -20,7 +20,7 @@ import re
 import typing as t
 from pathlib import Path
 
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report import _text
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report import _text, _unseen, trend
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._model import (
     STAGES,
     STATES,
@@ -61,24 +61,41 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _MAX_DEPTH = 4
 
 
-def render(diagnosis: t.Any) -> str:
+def render(diagnosis: t.Any, history: Record | None = None) -> str:
     """The page for a diagnosis (``docs/diagnosis.md``).
 
+    Args:
+        diagnosis: the diagnosis.
+        history: the changes since the last audit and the trend, as ``history.read`` gives them.
     Raises:
         MalformedDiagnosisError: see ``_model.read``.
     """
-    model = read(diagnosis)
-    css, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
+    return report(read(diagnosis), history)
+
+
+def report(model: Record, history: Record | None = None) -> str:
+    """The same for a diagnosis that ``_model`` has read."""
+    advice = _unseen.ADVICE if any(map(_unseen.wants_root, model["nodes"])) else ""
+    return page("report.html.j2", history, model=model, nodes=_nodes(model), not_seen=not_seen(model), advice=advice)
+
+
+def page(template: str, history: Record | None = None, **values: t.Any) -> str:
+    """A page by one of the templates, which also know verdicts, words, style sheet, script and policy, and the changes since the last audit."""
+    names = ("report.css", "history.css", "report.js")
+    css, own_css, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in names)
+    css += own_css if history else ""
     return (
         _environment()
-        .get_template("report.html.j2")
+        .get_template(template)
         .render(
-            model=model,
-            nodes=_nodes(model),
-            not_seen=_not_seen(model),
+            **values,
             verdicts=VERDICTS,
             states=STATES,
             words={**STATE_WORDS, **VERDICT_WORDS},
+            history=history,
+            trend=trend.pictures(history["trend"]) if history else [],
+            several=history is not None and len({pool["cluster"] for pool in history["trend"]}) > 1,
+            geometry=trend,
             css=css,
             script=script,
             policy=policy(css, script),
@@ -141,12 +158,13 @@ def _nodes(model: Record) -> list[Record]:
             and sections < MAX_SECTIONS
             and per_cause.get(cause, 0) < PER_CAUSE
         )
-        item = {**node, "anchor": anchor, "told": told}
+        item = {**node, "anchor": anchor, "told": told, "unseen": _unseen.sentence(node)}
         if told:
+            item.update(model["detail"](node))
             sections += 1
             per_cause[cause] = per_cause.get(cause, 0) + 1
             item["tree"] = _tree(node["findings"])
-            item["pictures"] = pictures(node, model["now"])
+            item["pictures"] = pictures(item, model["now"])
             item["bars"] = [
                 (name, _bar(record, model["now"])) for name, record in node["certificates"].items() if record
             ]
@@ -208,12 +226,14 @@ def _bar(record: Record, now_text: str | None) -> Record:
     return {**record, "scale": scale, "state": state}
 
 
-def _not_seen(model: Record) -> list[Record]:
+def not_seen(model: Record) -> list[Record]:
     """What was not seen, grouped: subject, reason, where, one message."""
     messages: dict[tuple[str, str], str] = {}
     for source in (model["cluster"]["not_seen"], *(node["missing"] for node in model["nodes"])):
         for item in source:
             messages.setdefault((item["subject"], item["reason"]), item["message"])
+    denied = dict.fromkeys(what for node in model["nodes"] for what in _unseen.denied(node))
+    messages[_unseen.FOR_ROOT_ALONE, "not_permitted"] = ", ".join(denied)
     return [
         {"subject": key[0], "reason": key[1], "where": where, "message": messages[key]}
         for key, where in not_seen_groups(model)

@@ -19,7 +19,6 @@ from .settings import CONTROL_PLANE, LabError
 
 PKI = "/etc/kubernetes/pki"
 MANAGER_CONF = "/etc/kubernetes/controller-manager.conf"
-ADMIN_FILES = ("admin.conf", "super-admin.conf", "approver.conf")
 
 
 def make(state: pathlib.Path, name: str, same_key: bool, valid: str, expired_for: str | None) -> None:
@@ -110,10 +109,10 @@ def rotate(state: pathlib.Path, behind: str) -> None:
     """
     old, new = pki.Authority.load(state / "pki"), pki.Authority.create("kubernetes", start=pki.now())
     bundle = new.pem + old.pem
-    for name in ADMIN_FILES:
-        (state / f"{name}.before").write_text((state / name).read_text())
-        (state / f"{name}.before").chmod(0o600)
-        pki.write(state / name, _trusting((state / name).read_text(), bundle), 0o600)
+    for path in state.glob("*.conf"):
+        content = path.read_text()
+        pki.write(path.with_name(f"{path.name}.before"), content, 0o600)
+        pki.write(path, _trusting(content, bundle), 0o600)
     conf = running.on(state, CONTROL_PLANE, "cat", MANAGER_CONF)
     certificates.put(state, CONTROL_PLANE, MANAGER_CONF, _trusting(conf, bundle))
     certificates.put(state, CONTROL_PLANE, f"{PKI}/ca-new.crt", new.pem.decode(), "644")
@@ -127,10 +126,8 @@ def rotate(state: pathlib.Path, behind: str) -> None:
 
 def undo_rotation(state: pathlib.Path) -> None:
     """The one CA everywhere, as the lab began."""
-    for name in ADMIN_FILES:
-        before = state / f"{name}.before"
-        if before.exists():
-            before.replace(state / name)
+    for before in state.glob("*.conf.before"):
+        before.replace(before.with_suffix(""))
     old = pki.Authority.load(state / "pki")
     for machine in init.Plan.load(state).machines:
         _give(state, machine.name, old.pem)

@@ -38,7 +38,7 @@ HOST_COMMANDS = {
 }
 ROOT_PACKAGES = (
     "systemd systemd-sysv dbus openssh-server iproute2 openssl nftables e2fsprogs ca-certificates procps mount "
-    "util-linux containerd runc etcd-server busybox-static systemd-journal-remote"
+    "util-linux containerd runc etcd-server busybox-static systemd-journal-remote sudo"
 ).split()
 #: Units of the root that a machine of the lab has no use for.
 MASKED_UNITS = (

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 
-from . import init, recording, running, settings
+from . import identities, init, recording, running, settings
 from .settings import LabError
 
 PLAYBOOK = "kubecare.kubelet_certs.diagnose"
@@ -39,9 +39,13 @@ def collections_path(temporary: pathlib.Path) -> str:
 
 
 def run(
-    state: pathlib.Path, run_directory: pathlib.Path, *options: str, playbook: str = PLAYBOOK
+    state: pathlib.Path,
+    run_directory: pathlib.Path,
+    *options: str,
+    playbook: str = PLAYBOOK,
+    identity: str = identities.AUDIT,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a playbook, by default the diagnosis, in the lab into ``run_directory``. It may fail: look at what it wrote."""
+    """Run a playbook, by default the diagnosis, as a shipped identity into ``run_directory``. It may fail: look at what it wrote."""
     with tempfile.TemporaryDirectory(prefix="kubecare-lab-") as folder:
         temporary = pathlib.Path(folder)
         command = [playbook_command(), "--inventory", str(state / "inventory.yml"), playbook]
@@ -51,7 +55,7 @@ def run(
             return subprocess.run(
                 running.enter_network(running.require_init(state), command),
                 env={
-                    **running.environment(state),
+                    **running.environment(state, identities.config(identity)),
                     "ANSIBLE_COLLECTIONS_PATH": collections_path(temporary),
                     "ANSIBLE_LOCAL_TEMP": str(temporary / "ansible"),
                     "ANSIBLE_SSH_CONTROL_PATH_DIR": str(temporary / "ssh"),

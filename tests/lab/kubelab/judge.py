@@ -68,8 +68,13 @@ def problems_of_case(diagnosis: Json, case: Case, name: str) -> list[str]:
 
 
 def problems_of_others(diagnosis: Json, placed: Placed, machines: t.Sequence[str]) -> list[str]:
-    """What is said of machines that nothing was injected on, and of the fleet as a whole."""
-    nodes, problems = by_name(diagnosis), []
+    """What is said of machines that nothing was injected on, and of the fleet as a whole; and what the audit identity may not see."""
+    nodes = by_name(diagnosis)
+    problems = [
+        f"the cluster's {gap['subject']} was not seen: {gap['reason']}"
+        for gap in diagnosis["cluster"]["not_seen"]
+        if gap["reason"] in ("forbidden", "unauthorized")
+    ]
     at = {name for _case, name in placed}
     for name in machines:
         if name in at:

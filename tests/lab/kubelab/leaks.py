@@ -20,6 +20,8 @@ from . import init, running
 PRIVATE = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----\s+(.*?)-----END", re.DOTALL)
 KEY_DATA = re.compile(r"client-key-data:\s*(\S+)")
 TOKEN = re.compile(r"token:\s*[a-z0-9]{6}\.([a-z0-9]{16})")
+#: A service account's; its last part, the signature, makes it one.
+SIGNED_TOKEN = re.compile(r"token:\s*[\w-]+\.[\w-]+\.([\w-]{40,})")
 #: What a file with a private key in it always has. No report has a reason to.
 MARKER = "PRIVATE KEY-----"
 READ = (
@@ -56,7 +58,7 @@ def _parts(text: str, source: str, found: dict[str, str]) -> None:
     for match in KEY_DATA.finditer(text):
         found[match[1][80:140]] = f"kubeconfig key of {source}"
         _parts(base64.b64decode(match[1]).decode(errors="replace"), source, found)
-    for match in TOKEN.finditer(text):
+    for match in (*TOKEN.finditer(text), *SIGNED_TOKEN.finditer(text)):
         found[match[1]] = f"token of {source}"
 
 

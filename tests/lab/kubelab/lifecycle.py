@@ -21,7 +21,7 @@ import typing as t
 
 import yaml
 
-from . import build, init, layout, pki, running, settings
+from . import build, identities, init, layout, pki, running, settings
 from .settings import CONTROL_PLANE, Json, LabError, Machine, say
 
 UNSHARE = "unshare --fork --kill-child --pid --mount-proc --mount --propagation=private --net --ipc".split()
@@ -95,8 +95,10 @@ def _start(state: pathlib.Path, version: str, machines: list[Machine], signing_d
     report("the API server answers")
     expiration = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=1)).strftime("%FT%TZ")
     initial = layout.cluster_objects(pki.Authority.load(state / "pki"), token, expiration)
+    initial += "---\n" + yaml.safe_dump_all(identities.documents(identities.AUDIT))
     pki.write(state / "cluster.yml", initial, 0o600)
     running.kubectl(state, "apply", "-f", "-", stdin=initial, config="super-admin.conf")
+    identities.write_kubeconfig(state, identities.AUDIT)
     for machine in machines:
         running.on(state, machine.name, "systemctl", "enable", "--now", "--no-block", "kubelet")
     report("the nodes join")

@@ -118,11 +118,11 @@ def enter_network(init_pid: int, command: t.Sequence[str]) -> list[str]:
     return ["nsenter", f"--net=/proc/{init_pid}/ns/net", "--", *command]
 
 
-def environment(state: pathlib.Path) -> dict[str, str]:
-    """The environment of what runs in the control network."""
+def environment(state: pathlib.Path, config: str = "admin.conf") -> dict[str, str]:
+    """The environment of what runs in the control network; ``config`` is the kubeconfig's name in the state folder."""
     return {
         **os.environ,
-        "KUBECONFIG": str(state / "admin.conf"),
+        "KUBECONFIG": str(state / config),
         "KUBECARE_LAB_STATE": str(state),
         "PATH": f"{init.Plan.load(state).binaries}:{os.environ.get('PATH', '')}",
     }

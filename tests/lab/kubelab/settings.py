@@ -19,7 +19,7 @@ PATIENCE = float(os.environ.get("KUBECARE_LAB_PATIENCE", "1"))
 MINIMUM_GO = (1, 26)
 DEBIAN_SUITE = "bookworm"
 #: Raise it when the packages or the files put into the node root change.
-ROOT_REVISION = "1"
+ROOT_REVISION = "2"
 
 BINARIES = ("kube-apiserver", "kube-controller-manager", "kubelet", "kubectl")
 API_NAME = "api.kubecare.test"

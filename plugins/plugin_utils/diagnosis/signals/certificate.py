@@ -17,7 +17,12 @@ from datetime import timedelta
 
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._time import format_time, parse_time
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.signals.rotation import switch
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Data, View, dig
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import (
+    Data,
+    View,
+    dig,
+    seconds_since,
+)
 
 ROTATION_FROM_PERCENT = 70
 ROTATION_UNTIL_PERCENT = 90
@@ -65,8 +70,31 @@ def client_signals(view: View) -> Data:
         in_use = {**_validity(embedded[0], view.now), "source": dig(probe, "kubeconfig", "path"), "key_matches": None}
         in_use["stored"] = dig(probe, "kubeconfig", "modified")
     else:
-        in_use = on_disk
+        in_use = on_disk if on_disk["present"] is not None else _told(view) or on_disk
     return {**in_use, "rotated": on_disk}
+
+
+def _told(view: View) -> Data | None:
+    """By the kubelet's metrics, where its files are not seen: when the certificate in use ends. That is the end of one that was issued
+    to this node, and so known whole, or else nothing but its end is known, and not how much of its life is spent."""
+    ends = dig(view.probe, "metrics", "client_not_after")
+    left = seconds_since(ends, view.now)
+    if ends is None or left is None:
+        return None
+    for csr in view.csrs or ():
+        of_client = csr.get("signer_name") == "kubernetes.io/kube-apiserver-client-kubelet"
+        apart = seconds_since(dig(csr, "certificate", "not_after"), ends) if of_client else None
+        if apart is not None and abs(apart) <= ROUNDING_SECONDS:
+            return {
+                **_validity(csr["certificate"], view.now),
+                "source": f"the kubelet's metrics and CSR {csr.get('name')}",
+            }
+    known = {"present": True, "not_after": ends, "seconds_left": -left, "expired": left > 0}
+    return {**_UNKNOWN, **known, "source": "the kubelet's metrics"}
+
+
+ROUNDING_SECONDS = 2
+"""The kubelet cuts the time to live to whole seconds, and its answer carries whole seconds too."""
 
 
 def serving_signals(view: View) -> Data:
@@ -78,7 +106,7 @@ def serving_signals(view: View) -> Data:
     presented = dig(probe, "serving", "certificates")
     served = presented[0] if presented else None
     record = on_disk
-    if record["present"] is False and served and "error" not in served:
+    if (record["present"] is False or dig(probe, "way") == "api") and served and "error" not in served:
         record = {**_validity(served, view.now), "source": "served", "key_matches": None, "stored": None}
     handshake = dig(probe, "serving", "connect")
     return {
@@ -109,7 +137,10 @@ def _static_file(probe: Data) -> str | None:
 
 
 def _current_file(probe: Data, subject: t.Literal["client", "serving"]) -> Data | None:
-    """The evidence of the file in use; ``{}`` when it was looked for and is not there, None when it could not be looked for."""
+    """The evidence of the file in use; ``{}`` when it was looked for and is not there, None when it could not be looked for.
+
+    A kubeconfig that could not be read may name another file than the store's, or none.
+    """
     files = dig(probe, "pki", "files")
     if files is None:
         return None
@@ -128,7 +159,8 @@ def _current_file(probe: Data, subject: t.Literal["client", "serving"]) -> Data 
     if subject == "serving":
         names = ("serving-kubelet.crt", "kubelet.crt")
         return next((by_path[path] for name in names if (path := f"{dig(probe, 'pki', 'path')}/{name}") in by_path), {})
-    return {}
+    kubeconfig = dig(probe, "kubeconfig")
+    return None if dig(kubeconfig, "exists") is not False and dig(kubeconfig, "user") is None else {}
 
 
 def _from_file(entry: Data | None, now: str) -> Data:

@@ -6,8 +6,8 @@
 
 """Signals ``comparison.client`` and ``comparison.serving``: one certificate in four places, and the step that lost it.
 
-``reference`` is what the kubeconfig (or the configuration) names, ``disk`` what the store's current file holds, ``issued`` the newest
-certificate in a CSR's status, ``served`` what the kubelet was seen to use: on its port, or, toward the API server, the fingerprint of the
+``reference`` is what the kubeconfig (or the configuration) names, ``disk`` what the store's current file holds, ``issued`` the certificate in
+the status of the newest CSR that has one, ``served`` what the kubelet was seen to use: on its port, or, toward the API server, the fingerprint of the
 certificate that its newest request came with. Each is None where it was not seen: issued requests are deleted after an hour.
 """
 
@@ -112,21 +112,34 @@ def _reference(view: View, subject: str) -> Data | None:
 
 
 def _issued(view: View, subject: str, stored: str | None) -> Data | None:
-    """The newest certificate issued to this node, with whether its key lies in the store, and whether it came after ``stored``."""
+    """The certificate of this node's newest request that was issued, with whether its key lies in the store, and whether it came after ``stored``.
+
+    A kubelet waits for its newest request only: one before it may be approved late, as when its approval was mended, and that is no loss.
+    """
     mine = [c for c in view.csrs or () if c.get("signer_name") == SIGNERS[subject] and c.get("state") == "issued"]
     mine = [c for c in mine if dig(c, "certificate", "serial") and c.get("state_since")]
     if not mine:
         return None
-    newest = max(mine, key=lambda c: str(c["state_since"]))
-    keys = {leaf.get("public_key_sha256") for leaf in _leaves(view)}
+    newest = max(mine, key=lambda c: (str(c.get("created")), str(c["state_since"])))
     return _record(
         newest["certificate"],
         csr=newest.get("name"),
         created=newest.get("created"),
         since=newest["state_since"],
-        on_disk=None if dig(view.probe, "pki", "files") is None else newest["certificate"]["public_key_sha256"] in keys,
+        on_disk=_stored(view, dig(newest, "certificate", "public_key_sha256")),
         after_disk=None if stored is None else newest["state_since"] > stored,
     )
+
+
+def _stored(view: View, key: str | None) -> bool | None:
+    """Whether a file of the node has this public key; None where the key is not known, or one may have it that could not be read."""
+    if key is None:
+        return None
+    files = dig(view.probe, "pki", "files")
+    if key in {leaf.get("public_key_sha256") for leaf in _leaves(view)}:
+        return True
+    unread = files is None or any(e.get("certificates") is None and e.get("target_exists") is not False for e in files)
+    return None if unread else False
 
 
 def _leaves(view: View) -> list[Data]:

@@ -16,6 +16,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.v
     Data,
     View,
     dig,
+    once,
     seconds_since,
 )
 
@@ -74,26 +75,31 @@ def connection_signals(view: View) -> Data:
 
 def api_server_signals(view: View) -> Data:
     """The API server as the control node met it."""
-    info = view.cluster.control_plane_info
+    return {**_api_server(view.cluster), "policies_naming_node": _policies_naming(view)}
+
+
+@once
+def _api_server(cluster: Cluster) -> Data:
+    info = cluster.control_plane_info
     return {
         "url": dig(info, "api_server", "url"),
         "reachable": dig(info, "api_server", "reachable"),
         "error": dig(info, "api_server", "error", "message"),
+        "presents": bool(dig(info, "api_server", "serving_certificates")),
         "version": dig(info, "api_server", "version"),
         "ready": dig(info, "api_server", "readyz", "ok"),
         "failing_checks": [
             check.get("name") for check in dig(info, "api_server", "readyz", "checks") or () if check.get("ok") is False
         ],
-        "etcd_ok": _etcd_ok(view.cluster),
-        "etcd_faulty": _etcd_faulty(view.cluster),
-        "etcd_full": _etcd_full(view.cluster),
-        "etcd_alarms": [entry for entry in _etcd(view.cluster) if _is_full(entry)],
-        "servers": known_hosts(view.cluster),
-        "bootstrap_tokens": _flag(view.cluster, "enable-bootstrap-token-auth", "false", "true"),
-        "node_authorizer": _flag(view.cluster, "authorization-mode", "AlwaysAllow", "Node"),
-        "authorization_modes": _flags(view.cluster).get("authorization-mode"),
-        "csr_api": _csr_api(view.cluster),
-        "policies_naming_node": _policies_naming(view),
+        "etcd_ok": _etcd_ok(cluster),
+        "etcd_faulty": _etcd_faulty(cluster),
+        "etcd_full": _etcd_full(cluster),
+        "etcd_alarms": [entry for entry in _etcd(cluster) if _is_full(entry)],
+        "servers": known_hosts(cluster),
+        "bootstrap_tokens": _flag(cluster, "enable-bootstrap-token-auth", "false", "true"),
+        "node_authorizer": _flag(cluster, "authorization-mode", "AlwaysAllow", "Node"),
+        "authorization_modes": _flags(cluster).get("authorization-mode"),
+        "csr_api": _csr_api(cluster),
         "cluster_ca_fingerprint": _first_fingerprint(dig(info, "cluster_ca", "certificates")),
     }
 
@@ -102,6 +108,7 @@ def _first_fingerprint(certificates: list[Data] | None) -> str | None:
     return certificates[0].get("fingerprint_sha256") if certificates else None
 
 
+@once
 def cluster_cas(cluster: Cluster) -> list[Data]:
     """The CA certificates that the cluster hands out, by either ConfigMap; [] where none was seen."""
     info = cluster.control_plane_info
@@ -109,6 +116,7 @@ def cluster_cas(cluster: Cluster) -> list[Data]:
     return [cert for cert in found if isinstance(cert, dict) and "error" not in cert]
 
 
+@once
 def known_hosts(cluster: Cluster) -> list[str]:
     """The names and addresses by which the API server is called: by us, by kubeadm, and those of its own certificate."""
     info = cluster.control_plane_info

@@ -12,10 +12,13 @@ a client certificate, rotates it itself, whatever the distribution.
 
 from __future__ import annotations
 
+import functools
+import json
 import re
 
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.distribution_files import (
     Distribution,
+    asked_labels,
     built_in_distributions,
 )
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.quote import fill, fill_command, search
@@ -38,7 +41,8 @@ def distribution_signals(view: View, rotation_on: bool | None) -> Data:
     ``evidence`` is the proof, ``remedies`` the distribution's own steps by situation, ``*_command`` what to type for this node.
     """
     seen = seen_of(view)
-    found, evidence = _recognise(seen)
+    labels = seen["labels"] and {name: seen["labels"][name] for name in asked_labels() if name in seen["labels"]}
+    found, evidence = _recognised(json.dumps({**seen, "labels": labels}))
     rotates_by = _rotator(found, seen["user_kind"], rotation_on)
     unit = seen["unit"] if isinstance(seen["unit"], str) and _UNIT.match(seen["unit"]) else "kubelet"
     facts = {"unit": unit, "node": view.name}
@@ -86,8 +90,13 @@ def seen_of(view: View) -> Data:
     }
 
 
-def _recognise(seen: Data) -> tuple[Distribution | None, list[Data]]:
-    """The distribution that most of what was seen speaks for, and the proof; None where none does, or two equally."""
+@functools.lru_cache(maxsize=1024)
+def _recognised(shape: str) -> tuple[Distribution | None, list[Data]]:
+    """The distribution that most of what was seen (as JSON) speaks for, and the proof; None where none does, or two equally.
+
+    Remembered, as the nodes of a fleet are of few shapes.
+    """
+    seen = json.loads(shape)
     proofs: dict[str, list[Data]] = {}
     by_name = {distribution.name: distribution for distribution in built_in_distributions()}
     for name, distribution in by_name.items():

@@ -27,9 +27,12 @@ def kubelet_signals(view: View) -> Data:
     state, result = dig(unit, "active_state"), dig(unit, "result")
     # A crash loop may be met between two looks: no process a moment before systemd says that it has started one again.
     running = None if kubelet is None else dig(kubelet, "pid") is not None or dig(unit, "sub_state") == "running"
+    if dig(view.probe, "way") == "api" and dig(view.probe, "healthz", "answer") == "answered":
+        running = True
     failing = state in ("activating", "failed") or dig(unit, "sub_state") == "auto-restart"
     restarts = dig(unit, "restarts")
-    age = seconds_since(dig(kubelet, "started") or dig(unit, "main_started"), view.now)
+    started = dig(kubelet, "started") or dig(view.probe, "metrics", "started")
+    age = seconds_since(started or dig(unit, "main_started"), view.now)
     crash_looping: bool | None = None
     if state is not None:
         again = age is not None and age < YOUNG_SECONDS and (restarts or 0) >= CRASH_LOOP_RESTARTS
@@ -43,8 +46,8 @@ def kubelet_signals(view: View) -> Data:
         "unit_result": result,
         "unit_file_state": dig(unit, "unit_file_state"),
         "restarts": restarts,
-        "started": dig(kubelet, "started"),
-        "uptime_seconds": seconds_since(dig(kubelet, "started"), view.now),
+        "started": started,
+        "uptime_seconds": seconds_since(started, view.now),
         "inactive_since": dig(unit, "inactive_since"),
         "exit_status": dig(unit, "main_exit_status"),
         "version": dig(view.node, "kubelet_version") or dig(kubelet, "version"),

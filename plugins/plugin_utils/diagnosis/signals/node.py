@@ -35,4 +35,5 @@ def node_signals(view: View) -> Data:
         "addresses": [entry.get("address") for entry in dig(view.node, "addresses") or ()],
         "host": view.host,
         "probed": view.probe is not None,
+        "as_root": dig(view.probe, "root"),
     }

@@ -31,8 +31,8 @@ _TRUE = frozenset(("true", "t", "1", ""))
 
 
 def rotation_signals(view: View) -> Data:
-    """``client`` and ``serving``: true, false or None (unknown); ``*_source``: flag, file, default or None; ``*_setting`` says both in
-    words, one of four: true, false, unset so the default, unknown. ``running``: whether the process started with rotation on.
+    """``client`` and ``serving``: true, false or None (unknown); ``*_source``: flag, file, configz, default or None; ``*_setting`` says both
+    in words, one of four: true, false, unset so the default, unknown. ``running``: whether the process started with rotation on.
     """
     client, client_source = switch(view.probe, "rotate-certificates", "rotate_certificates")
     serving, serving_source = switch(view.probe, "rotate-server-certificates", "server_tls_bootstrap")
@@ -77,7 +77,10 @@ def _setting(value: bool | None, source: str | None) -> str | None:
         return "unknown"
     if source == "default":
         return "unset, so this version's default, false"
-    return f"{'true' if value else 'false'} by {'a flag' if source == 'flag' else 'the configuration file'}"
+    return f"{'true' if value else 'false'} {_BY.get(str(source), _BY['file'])}"
+
+
+_BY = {"flag": "by a flag", "file": "by the configuration file", "configz": "as the running kubelet says (/configz)"}
 
 
 def _overridden_by(client: bool | None, source: str | None, said: t.Sequence[Data]) -> str | None:
@@ -212,14 +215,14 @@ def _looked(probe: Data) -> bool:
 
 
 def switch(probe: Data | None, flag: str, key: str) -> tuple[bool | None, str | None]:
-    """A boolean of the configuration and where it is from: a flag goes before the file and its drop-ins."""
+    """A boolean of the configuration and where it is from: a flag goes before the file and its drop-ins, and both are in ``/configz``."""
     flags = dig(probe, "kubelet", "flags")
     if flags is not None and flag in flags:
         return str(flags[flag]).lower() in _TRUE, "flag"
     config = dig(probe, "config")
     written = dig(config, key)
     if isinstance(written, bool):
-        return written, "file"
+        return written, "configz" if dig(config, "source") == "configz" else "file"
     if config is not None and key in (config.get("unset") or ()):
         return False, "default"
     return None, None

@@ -154,6 +154,8 @@ def _key_on_hosts(cluster: Cluster) -> bool | None:
         for entry in dig(host, "files") or ()
         if str(entry.get("path")).endswith("/ca.crt")
     ]
+    if any(bare):
+        return True
     return False if bare and all(has is False for has in bare) else None
 
 

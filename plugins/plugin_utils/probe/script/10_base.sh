@@ -13,7 +13,9 @@ unset ENV BASH_ENV CDPATH HISTFILE
 LC_ALL=C
 TZ=UTC
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:${PATH:-/bin}
-export LC_ALL TZ PATH
+# In a probe pod the shell's root is the node's, mounted elsewhere; systemctl takes that for a chroot that has no systemd.
+SYSTEMD_IGNORE_CHROOT=1
+export LC_ALL TZ PATH SYSTEMD_IGNORE_CHROOT
 umask 077
 NL='
 '

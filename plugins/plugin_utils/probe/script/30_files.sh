@@ -30,6 +30,21 @@ status_of() { # PATH: mode, owner … of what the path leads to; the time of the
   say modified "$(bounded 5 stat -c %Y "$1" 2>/dev/null </dev/null)"
 }
 
+sha256() { # of stdin, in hex; nothing where there is no tool
+  if has sha256sum; then
+    bounded 5 sha256sum 2>/dev/null | cut -c 1-64
+  elif has openssl; then
+    bounded 5 openssl dgst -sha256 2>/dev/null | sed 's/.*[ =]//'
+  fi
+}
+
+# say_digest TAG FILE: of its content, to which a repair can be bound.
+say_digest() {
+  digest=
+  [ -f "$2" ] && [ -r "$2" ] && digest=$(sha256 <"$2")
+  say "$1" "$digest"
+}
+
 # same_key CERTIFICATE_FILE KEY_FILE: yes, no, unreadable (openssl finds no key in it) or nothing (cannot be told). Only public keys are looked at.
 same_key() {
   has openssl || return 0
@@ -42,6 +57,17 @@ same_key() {
     return 0
   fi
   if [ "$of_certificate" = "$of_key" ]; then echo yes; else echo no; fi
+}
+
+# out_of_sight FILE (absolute): this user may not read it, or may not look whether it is there.
+out_of_sight() {
+  if [ -e "$1" ]; then
+    [ ! -r "$1" ]
+    return
+  fi
+  above=${1%/*}
+  while [ -n "$above" ] && [ ! -e "$above" ]; do above=${above%/*}; done
+  [ ! -x "${above:-/}" ]
 }
 
 # file_section KIND PATH [KEY_FILE]
@@ -62,8 +88,7 @@ file_section() {
     say type other
     return
   else
-    folder=${2%/*}
-    if [ -x "${folder:-/}" ] || [ ! -e "${folder:-/}" ] && [ "$ROOT" = yes ]; then say exists no; else say denied yes; fi
+    if out_of_sight "$2"; then say denied yes; else say exists no; fi
     return
   fi
   say exists yes
@@ -112,7 +137,7 @@ pki_section() {
     number=0 last='' before='' third=''
     for file in "$PKI/kubelet-$kind-"[0-9]*.pem; do
       [ -e "$file" ] || [ -L "$file" ] || continue
-      [ -n "$third" ] && [ "$number" -le 1502 ] && say "dated.$kind.old" "${third##*/}"
+      [ -n "$third" ] && [ "$number" -le 5002 ] && say "dated.$kind.old" "${third##*/}"
       number=$((number + 1)) third=$before before=$last last=$file
     done
     say "dated.$kind" "$number"
@@ -134,6 +159,7 @@ pki_section() {
     [ -e "$file" ] || [ -L "$file" ] || continue
     number=$((number + 1))
     [ "$number" -le 16 ] && file_section file "$file"
+    case $file in */kubelet-client-current.pem) say_digest sha256 "$file" ;; esac
   done
   printf '%s\n%s\n' "$KUBECONFIG_CERTIFICATE|$KUBECONFIG_KEY" "$TLS_CERTIFICATE|$TLS_KEY" | while IFS='|' read -r file key; do
     case $file in
@@ -149,14 +175,21 @@ filesystem() { # FOLDER
   table=$KCP_PROC/${KUBELET_PID:-self}/mountinfo
   [ -r "$table" ] || table=/proc/self/mountinfo
   mount_of "$table"
-  # The kubelet may see other mounts than the node: a unit can give it a view of its own.
+  # The kubelet may see other mounts than the node: a unit can give it a view of its own. So does a probe pod, where the node's is that of
+  # its first process, and all is read-only.
   ours=$(readlink /proc/self/ns/mnt 2>/dev/null)
   theirs=$(readlink "$KCP_PROC/${KUBELET_PID:-none}/ns/mnt" 2>/dev/null)
-  if [ -n "$theirs" ] && [ "$theirs" != "$ours" ]; then mount_of /proc/self/mountinfo | sed 's/ fs\./ host_fs./'; fi
-  say fs.stat "$(bounded 5 stat -f -c '%S %b %f %c %d' "$1" 2>/dev/null </dev/null)"
-  say fs.df "$(bounded 5 df -P -k "$1" 2>/dev/null </dev/null | awk 'NR > 1 && NF >= 6 { print $(NF - 4), $(NF - 2) }' | tail -n 1)"
-  if has lsattr; then say fs.attributes "$(bounded 5 lsattr -d "$1" 2>/dev/null </dev/null | awk '{ print $1 }')"; fi
-  if [ -w "$1" ]; then say fs.access yes; else say fs.access no; fi
+  folder=$1
+  if [ -n "$theirs" ] && [ "$theirs" != "$ours" ]; then
+    table=$KCP_PROC/1/mountinfo
+    [ -r "$table" ] || table=/proc/self/mountinfo
+    mount_of "$table" | sed 's/ fs\./ host_fs./'
+    [ -d "$KCP_PROC/$KUBELET_PID/root$where" ] && folder=$KCP_PROC/$KUBELET_PID/root$where
+  fi
+  say fs.stat "$(bounded 5 stat -f -c '%S %b %f %c %d' "$folder" 2>/dev/null </dev/null)"
+  say fs.df "$(bounded 5 df -P -k "$folder" 2>/dev/null </dev/null | awk 'NR > 1 && NF >= 6 { print $(NF - 4), $(NF - 2) }' | tail -n 1)"
+  if has lsattr; then say fs.attributes "$(bounded 5 lsattr -d "$folder" 2>/dev/null </dev/null | awk '{ print $1 }')"; fi
+  if [ -w "$folder" ]; then say fs.access yes; else say fs.access no; fi
 }
 
 # What SELinux or AppArmor denied the kubelet: the newest lines of the audit log, else of the kernel's.

@@ -125,6 +125,7 @@ kubeconfig_section() { # KIND FILE; leaves the fields in FIELDS
   FIELDS=
   file_section "$1" "$2"
   [ -f "$2" ] && [ -r "$2" ] || return 0
+  say_digest sha256 "$2"
   FIELDS=$(read_kubeconfig "$2")
   printf '%s\n' "$FIELDS" | grep -v '^\(ca_data\|certificate_data\) ' | say_lines
   folder=${2%/*}
@@ -176,6 +177,7 @@ layer() {
   say layer.modified "$(bounded 5 stat -L -c %Y "$1" 2>/dev/null </dev/null)"
   say layer.client "$(field 'set rotateCertificates' "$2")"
   say layer.serving "$(field 'set serverTLSBootstrap' "$2")"
+  say_digest layer.sha256 "$1"
 }
 
 config_section() { # leaves the values in CONFIG

@@ -126,9 +126,7 @@ network_section() {
   fi
   source=kubeconfig
   hidden=
-  if [ -e "$KUBECONFIG_FILE" ] && [ ! -r "$KUBECONFIG_FILE" ]; then
-    hidden=yes
-  fi
+  case $KUBECONFIG_FILE in /*) out_of_sight "$KUBECONFIG_FILE" && hidden=yes ;; esac
   server=$(field server "$KUBE")
   if [ -z "$server" ] && [ -n "$BOOTSTRAP_KUBE" ]; then
     # Before a kubelet has a kubeconfig, it goes where the bootstrap kubeconfig says.

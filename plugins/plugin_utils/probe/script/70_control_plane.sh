@@ -11,12 +11,14 @@ CONTROL_FLAGS='client-ca-file|tls-cert-file|tls-private-key-file|kubelet-client-
 
 control_plane_section() {
   CONTROL=
+  found=
   folder=$KCP_MANIFESTS
   folder=${folder:-$(setting staticPodPath)}
   folder=${folder:-/etc/kubernetes/manifests}
   for component in kube-apiserver kube-controller-manager; do
     file=$folder/$component.yaml
     [ -e "$file" ] || continue
+    found=yes
     open manifest "$component"
     say path "$file"
     say modified "$(bounded 5 stat -c %Y "$file" 2>/dev/null </dev/null)"
@@ -29,7 +31,7 @@ control_plane_section() {
     printf '%s\n' "$flags" | grep . | say_lines
     CONTROL="$CONTROL$NL$flags"
   done
-  [ -n "$CONTROL" ] || return 0
+  [ -n "$found" ] || return 0
   seen=
   for pair in ca-pair client-ca-file: root-ca-file: cluster-signing-cert-file:cluster-signing-key-file cluster-signing-kubelet-client-cert-file:cluster-signing-kubelet-client-key-file cluster-signing-kubelet-serving-cert-file:cluster-signing-kubelet-serving-key-file kubelet-certificate-authority: tls-cert-file:tls-private-key-file kubelet-client-certificate:kubelet-client-key; do
     if [ "$pair" = ca-pair ]; then
@@ -59,7 +61,14 @@ manager_section() {
     certificate=$(absolute "$(field certificate "$FIELDS")" "${manager%/*}")
     [ -n "$certificate" ] && file_section ca_file "$certificate"
   fi
-  for file in "${KCP_POD_LOGS:-/var/log/pods}"/kube-system_kube-controller-manager-*/*/*.log; do
+  logs=${KCP_POD_LOGS:-/var/log/pods}
+  for folder in "$logs" "$logs"/kube-system_kube-controller-manager-*/ "$logs"/kube-system_kube-controller-manager-*/*/; do
+    if [ -d "$folder" ] && ! { [ -r "$folder" ] && [ -x "$folder" ]; }; then
+      missing control_plane.manager_log not_permitted "$folder cannot be listed"
+      return 0
+    fi
+  done
+  for file in "$logs"/kube-system_kube-controller-manager-*/*/*.log; do
     [ -f "$file" ] && printf '%s %s\n' "$(bounded 5 stat -L -c %Y "$file" 2>/dev/null </dev/null)" "$file"
   done | sort -n | tail -n 2 | while read -r _modified file; do
     open manager_log "$file"

@@ -100,7 +100,10 @@ probe() {
   fi
   client_ca=$(flag client-ca-file)
   client_ca=${client_ca:-$(setting 'authentication\.x509\.clientCAFile')}
-  [ -n "$client_ca" ] && file_section client_ca "$client_ca" "$client_ca"
+  if [ -n "$client_ca" ]; then
+    file_section client_ca "$client_ca" "$client_ca"
+    say_digest sha256 "$client_ca"
+  fi
   denials_section
   control_plane_section
   log_section

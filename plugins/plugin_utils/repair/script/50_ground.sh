@@ -32,6 +32,7 @@ differs() {
 finish() { # STATUS MESSAGE: the last words
   trap '' TERM HUP INT
   say_certificate after
+  each_bound_file say_file
   open outcome "$KCR_ACT"
   say status "$1"
   say message "$2"
@@ -88,14 +89,6 @@ roll_back() {
   return 1
 }
 
-sha256() { # of stdin, in hex
-  if has sha256sum; then
-    sha256sum | cut -c 1-64
-  elif has openssl; then
-    openssl dgst -sha256 | sed 's/.*[ =]//'
-  fi
-}
-
 sha_of_file() { # PATH: in hex, "none" when it is absent, "other" when it is no file that can be read
   if [ -f "$1" ] && [ -r "$1" ]; then
     sha256 <"$1"
@@ -136,15 +129,22 @@ unit_state() {
   has systemctl && bounded 10 systemctl is-active "$KCR_UNIT" 2>/dev/null </dev/null | sed -n 1p
 }
 
-# verify_bound: everything is still as it was when the plan was made, or the act ends here.
-verify_bound() {
+each_bound_file() { # COMMAND: called with each path and the digest of it
   number=1
   while [ "$number" -le "$KCR_BOUND_COUNT" ]; do
     eval "path=\$KCR_BOUND_PATH_$number want=\$KCR_BOUND_SHA_$number"
-    have=$(sha_of_file "$path")
-    [ "$have" = "$want" ] || finish moved "$path is not as it was when the plan was made"
     number=$((number + 1))
+    "$1" "$path" "$want"
   done
+}
+
+say_file() { say file "$(sha_of_file "$1") $1"; }
+
+same_file() { [ "$(sha_of_file "$1")" = "$2" ] || finish moved "$1 is not as it was when the plan was made"; }
+
+# verify_bound: everything is still as it was when the plan was made, or the act ends here.
+verify_bound() {
+  each_bound_file same_file
   [ -n "$KCR_BOUND_CERT" ] || return 0
   prints=
   for der in $(on_disk); do prints="$prints $(fingerprint "$der")"; done

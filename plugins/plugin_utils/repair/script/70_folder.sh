@@ -32,6 +32,14 @@ immutable() { # PATH
   return 1
 }
 
+writable() { # a file can be made in the folder
+  new=$KCR_PKI/.kubecare-try-$KCP_NONCE
+  (
+    set -C
+    : >"$new"
+  ) && bounded 10 rm -f "$new" </dev/null
+}
+
 act_repair_modes() {
   the_folder
   FIXES='' FLAGS=''
@@ -79,6 +87,7 @@ act_repair_modes() {
   done
   IFS=$saved
   set +f
+  checking || writable || fail "nothing can be written in $KCR_PKI even so"
   finish "done" "owner and modes are as the kubelet makes them"
 }
 
@@ -144,6 +153,18 @@ act_repair_link() {
   finish "done" "$KCR_PKI is in order"
 }
 
+room() { # a new certificate can be written, and the link to it
+  new=$KCR_PKI/.kubecare-room-$KCP_NONCE
+  (
+    set -C
+    bounded 10 head -c 16384 /dev/zero >"$new" </dev/null
+  )
+  written=$(wc -c <"$new")
+  ln -s "$new" "$new-link" || written=0
+  bounded 10 rm -f "$new" "$new-link" </dev/null
+  [ "${written:-0}" -eq 16384 ]
+}
+
 act_free_space() {
   the_folder
   need remove "$KCR_REMOVE"
@@ -178,5 +199,6 @@ act_free_space() {
     CHANGED=yes
     bounded 10 rm -f "$KCR_PKI/$name" </dev/null || fail "$name cannot be removed"
   done
+  checking || room || fail "there is still no room for a new certificate in $KCR_PKI: something else fills its file system"
   finish "done" 'the files were removed'
 }

@@ -8,18 +8,29 @@
   const rows = [...body.rows].filter((row) => row.dataset.verdict);
   const texts = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));
 
+  // Of a fleet only so many rows are laid out at once, else every letter typed takes seconds. Without this script all of them are.
+  const STEP = 300;
+  let limit = STEP;
+  const more = document.getElementById("more");
+
   const apply = () => {
     const wanted = search.value.trim().toLowerCase();
     const verdicts = new Set(boxes.filter((box) => box.checked).map((box) => box.value));
-    let shown = 0;
+    let found = 0;
     for (const row of rows) {
-      row.hidden = !(verdicts.has(row.dataset.verdict) && texts.get(row).includes(wanted));
-      shown += !row.hidden;
+      const fits = verdicts.has(row.dataset.verdict) && texts.get(row).includes(wanted);
+      found += fits;
+      if (row.hidden === fits) row.hidden = !fits;
+      row.classList.toggle("later", fits && found > limit);
     }
-    document.getElementById("shown").textContent = shown === rows.length ? "" : `${shown} of ${rows.length}`;
+    document.getElementById("shown").textContent = found === rows.length ? "" : `${found} of ${rows.length}`;
+    more.hidden = found <= limit;
+    more.textContent = `Show more, ${found - limit} are left`;
   };
+  more.addEventListener("click", () => { limit += STEP * 5; apply(); });
   form.hidden = rows.length < 2;
-  form.addEventListener("input", apply);
+  apply();
+  form.addEventListener("input", () => { limit = STEP; apply(); });
   form.addEventListener("submit", (event) => event.preventDefault());
 
   const value = (row, index, kind) => {
@@ -38,12 +49,12 @@
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
       const kind = head.dataset.sort;
       const sign = down ? -1 : 1;
-      rows.sort((a, b) => {
-        const x = value(a, index, kind);
-        const y = value(b, index, kind);
-        return sign * (kind === "number" ? x - y : x.localeCompare(y, undefined, { numeric: true }));
-      });
+      const values = new Map(rows.map((row) => [row, value(row, index, kind)]));
+      const order = kind === "number" ? (x, y) => x - y : new Intl.Collator(undefined, { numeric: true }).compare;
+      rows.sort((a, b) => sign * order(values.get(a), values.get(b)));
       body.append(...rows);
+      limit = STEP;
+      apply();
     });
   });
 

@@ -17,12 +17,12 @@ import typing as t
 
 import pytest
 import yaml
-from ansible_collections.kubecare.kubelet_certs.plugins.action.node_probe import (
-    ARGUMENT_SPEC,
-    _reason,
-)
+from ansible.errors import AnsibleActionFail
+from ansible_collections.kubecare.kubelet_certs.plugins.action.node_probe import ARGUMENT_SPEC, _access
+from ansible_collections.kubecare.kubelet_certs.plugins.doc_fragments import api_module, k8s_auth
 from ansible_collections.kubecare.kubelet_certs.plugins.modules import node_probe
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._deadline import NoAnswerInTimeError, deadline
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.ways.reply import reason_of
 
 
 def _play(
@@ -123,6 +123,66 @@ def test_hosts_that_cannot_be_probed(tmp_path: pathlib.Path) -> None:
         assert json.loads((tmp_path / "run" / "nodes" / f"{host}.json").read_text())["reachable"] is False
 
 
+def test_auto_takes_the_first_way_that_reaches_the_node(tmp_path: pathlib.Path, api_server: t.Any, alone: None) -> None:
+    """Neither an SSH server nor a pod: the API alone is left, and of a Node that it does not know, nothing."""
+    node = {"metadata": {"name": "worker-7"}, "status": {"addresses": []}}
+    api_server.serve_list("/api/v1/nodes", [node])
+    api_server.serve_list("/api/v1/namespaces/kubelet-certs-probe/pods", [])
+    api_server.routes["/api/v1/nodes/worker-7/proxy/healthz"] = api_server.reply(200, b"ok")
+    ssh = {"ansible_connection": "ssh", "ansible_port": 1, "ansible_host": "127.0.0.1"}
+    hosts: dict[str, dict[str, t.Any]] = {
+        "Worker-7": {**ssh, "ansible_ssh_common_args": "-F /dev/null"},
+        "there": {"ansible_connection": "local", "node": "worker-7"},
+        "no_name!": {"ansible_connection": "local"},
+    }
+    options = {
+        "way": "auto",
+        "host": api_server.url,
+        "api_key": "secret-token",
+        "node_name": "{{ node | default(omit) }}",
+    }
+    results = _play(tmp_path, hosts, options)
+    assert {name: result["way"] for name, result in results.items()} == {
+        "Worker-7": "api",
+        "there": "api",
+        "no_name!": None,
+    }
+    tried = {name: [(entry["way"], entry["reason"]) for entry in result["tried"]] for name, result in results.items()}
+    assert tried == {
+        "Worker-7": [("ssh", "unreachable"), ("pod", "not_found")],
+        "there": [("ssh", "disabled"), ("pod", "not_found")],
+        "no_name!": [("ssh", "disabled"), ("pod", "not_found"), ("api", "not_found")],
+    }
+    assert results["Worker-7"]["evidence"]["tried"] == results["Worker-7"]["tried"]
+    assert [entry["message"][:6] for entry in results["no_name!"]["not_seen"]] == ["by ssh", "by pod", "by api"]
+    assert "secret-token" not in str(results)
+
+
+def test_each_host_asks_the_api_server_of_its_own_cluster(
+    tmp_path: pathlib.Path, api_server: t.Any, alone: None
+) -> None:
+    api_server.serve_list("/api/v1/nodes", [{"metadata": {"name": "worker-7"}, "status": {"addresses": []}}])
+    api_server.routes["/api/v1/nodes/worker-7/proxy/healthz"] = api_server.reply(200, b"ok")
+    local = {"ansible_connection": "local", "name": "worker-7"}
+    hosts: dict[str, dict[str, t.Any]] = {
+        "ours": {**local, "to": {"host": api_server.url, "api_key": "secret-token"}},
+        "theirs": {**local, "to": {"host": "https://127.0.0.1:1"}},
+    }
+    results = _play(tmp_path, hosts, {"way": "api", "node_name": "{{ name }}", "access": "{{ to }}"})
+    assert results["ours"]["way"] == "api"
+    assert (results["theirs"]["way"], results["theirs"]["not_seen"][0]["reason"]) == (None, "unreachable")
+    assert _access({"verify_ssl": "no", "context": "prod"}) == {"validate_certs": False, "context": "prod"}
+    with pytest.raises(AnsibleActionFail, match="option access: hots"):
+        _access({"hots": api_server.url})
+    assert "secret-token" not in str(results)
+
+
+def test_auto_without_a_way_to_the_api_server(tmp_path: pathlib.Path, alone: None) -> None:
+    result = _play(tmp_path, {"here": {"ansible_connection": "local"}}, {"way": "auto"})["here"]
+    assert result["reachable"] is False
+    assert "nothing says how to reach the API server" in result["not_seen"][1]["message"]
+
+
 SSH = """#!/bin/sh
 [ "$*" = "-o ControlPersist" ] && exit 1
 for command; do :; done
@@ -184,11 +244,13 @@ def test_the_deadline_rings_and_gives_back_the_alarm() -> None:
     ],
 )
 def test_reason(message: str, reason: str) -> None:
-    assert _reason(message, "unreachable") == reason
+    assert reason_of(message, "unreachable") == reason
 
 
 def test_the_documentation_is_of_the_same_options() -> None:
     documented = yaml.safe_load(node_probe.DOCUMENTATION)["options"]
+    for fragment in (api_module, k8s_auth):
+        documented |= yaml.safe_load(fragment.ModuleDocFragment.DOCUMENTATION)["options"]
     assert {name: (option["type"], option.get("default")) for name, option in documented.items()} == {
         name: (option["type"], option.get("default")) for name, option in ARGUMENT_SPEC.items()
     }

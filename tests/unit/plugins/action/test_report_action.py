@@ -151,3 +151,33 @@ def test_the_documentation_is_of_the_same_options() -> None:
         name: {key: value for key, value in option.items() if key != "description"} for name, option in options.items()
     }
     assert stated == report._ARGUMENTS
+
+
+def test_several_clusters_have_a_page_each_and_one_over_all(tmp_path: Path, screen: Screen) -> None:
+    for name in ("prod", "test"):
+        (tmp_path / "clusters" / name).mkdir(parents=True)
+        (tmp_path / "clusters" / name / "diagnosis.json").write_text(json.dumps(samples.fleet_of_41()))
+    result = run(run_dir=str(tmp_path))
+    assert result["paths"] == {"html": str(tmp_path / "report.html")}
+    assert result["verdicts"] == {"expired": 2, "failing": 68, "at_risk": 2, "unknown": 2, "healthy": 8}
+    assert sorted(result["clusters"]) == ["prod", "test"]
+    for name in ("prod", "test"):
+        assert f'href="clusters/{name}/report.html"' in (tmp_path / "report.html").read_text()
+        assert (tmp_path / "clusters" / name / "report.html").read_text().startswith("<!DOCTYPE html>")
+        assert f"Cluster   {name}: " in screen[1][0]
+
+
+def test_a_broken_diagnosis_of_one_cluster_is_named(tmp_path: Path) -> None:
+    (tmp_path / "clusters" / "prod").mkdir(parents=True)
+    (tmp_path / "clusters" / "prod" / "diagnosis.json").write_text("[]")
+    with pytest.raises(AnsibleError, match=r"clusters/prod/diagnosis\.json is not a diagnosis"):
+        run(run_dir=str(tmp_path))
+
+
+def test_a_cluster_of_which_no_node_is_known_is_said(tmp_path: Path, screen: Screen) -> None:
+    empty = samples.fleet_of_41()
+    empty["nodes"], empty["fleet"]["causes"] = [], []
+    for name, diagnosis in (("gone", empty), ("prod", samples.fleet_of_41())):
+        (tmp_path / "clusters" / name).mkdir(parents=True)
+        (tmp_path / "clusters" / name / "diagnosis.json").write_text(json.dumps(diagnosis))
+    assert run(run_dir=str(tmp_path))["clusters_without_nodes"] == ["gone"]

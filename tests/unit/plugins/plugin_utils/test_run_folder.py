@@ -16,6 +16,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._files impo
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._run_folder import (
     MAX_FILE_BYTES,
     RunFolderError,
+    cluster_folders,
     node_file,
     read_evidence,
     read_json,
@@ -92,3 +93,14 @@ def test_no_folder_and_no_evidence_are_errors_that_name_it(tmp_path: pathlib.Pat
         read_evidence(str(tmp_path / "nope"))
     with pytest.raises(RunFolderError, match="holds no evidence"):
         read_evidence(str(tmp_path))
+
+
+def test_the_folders_of_several_clusters_are_found_and_no_link_is_followed(tmp_path: pathlib.Path) -> None:
+    assert cluster_folders(str(tmp_path)) == {}
+    for name in ("prod", "test", "not.one", ".hidden"):
+        (tmp_path / "clusters" / name).mkdir(parents=True)
+    (tmp_path / "clusters" / "file").write_text("")
+    assert list(cluster_folders(str(tmp_path))) == ["prod", "test"]
+    (tmp_path / "clusters" / "evil").symlink_to("/etc")
+    with pytest.raises(RunFolderError, match=r"clusters/evil: is a link"):
+        cluster_folders(str(tmp_path))

@@ -54,6 +54,16 @@ def test_a_node_that_takes_the_certificate_of_another_does_not_take_its_place(ow
     assert matching.duplicates == [{"node": "worker-b", "hosts": sorted(["0-hostile", own])}]
 
 
+def test_the_name_that_the_inventory_gives_a_node_counts_for_the_inventory() -> None:
+    probes = {
+        "a.prod": probe("system:node:b", inventory_node="a"),
+        "b.prod": probe("system:node:b", inventory_node="b"),
+        "ip-1.internal.prod": probe(reachable=False, inventory_node="ip-1.internal"),
+    }
+    matching = match_hosts(probes, [node("a"), node("b", "10.9.9.8"), node("ip-1.internal", "10.9.9.7")])
+    assert matching.hosts == {"b": ("b.prod", "certificate"), "ip-1.internal": ("ip-1.internal.prod", "hostname")}
+
+
 def test_a_host_without_a_node_says_why() -> None:
     matching = match_hosts({"h": probe(hostname="h"), "dead": probe(reachable=False)}, [node("a")])
     assert matching.hosts == {}

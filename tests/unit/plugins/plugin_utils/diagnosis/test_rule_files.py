@@ -11,8 +11,8 @@ import typing as t
 
 import pytest
 import yaml
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.expressions import compiled
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.quote import (
-    compiled,
     duration,
     fill,
     fill_command,

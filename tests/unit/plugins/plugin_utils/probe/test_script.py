@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pathlib
@@ -54,6 +55,11 @@ def test_healthy_node_in_every_shell(node: Node, shell: list[str]) -> None:
     assert current["certificates"][0]["common_name"] == "system:node:worker-7"
     assert evidence["client_ca_file"]["certificates"][0]["is_ca"] is True
     assert evidence["bootstrap_kubeconfig"] is None
+    digests = {
+        entry["path"]: entry["sha256"] for entry in (kubeconfig, *config["layers"], evidence["client_ca_file"], current)
+    }
+    assert digests == {path: hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest() for path in digests}
+    assert [name for name, entry in _files(evidence).items() if "sha256" in entry] == ["kubelet-client-current.pem"]
     assert evidence["control_plane"] is None
     assert evidence["pki"]["history"] == {
         "client": {"files": 1, "last_hour": 1, "oldest": []},
@@ -550,15 +556,26 @@ def test_a_node_without_tools(node: Node, shell: list[str]) -> None:
     assert len(file.all("cert")) == 1
 
 
-@_AS_ROOT
-def test_without_root(node: Node) -> None:
-    for path in [node.root, *node.root.parents]:
+def _open_the_way(root: pathlib.Path) -> None:
+    for path in [root, *root.parents]:
         if path.stat().st_uid == 0 and path != pathlib.Path("/") and not path.stat().st_mode & 1:
             path.chmod(path.stat().st_mode | 0o11)
+
+
+_NOT_ROOT = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sh")
+
+
+@_AS_ROOT
+def test_without_root(node: Node) -> None:
+    _open_the_way(node.root)
     node.pki.chmod(0o755)
     node.kubeconfig.chmod(0o600)
+    manifest, pods = node.manifests / "kube-controller-manager.yaml", node.root / "pods"
+    manifest.write_text("spec:\n  containers:\n  - command:\n    - kube-controller-manager\n")
+    manifest.chmod(0o600)
+    pods.mkdir(mode=0o700)
     node.settings["KCP_API_PROBE"] = "yes"
-    evidence = node.probe(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sh"])
+    evidence = node.probe(_NOT_ROOT)
     assert evidence["root"] is False
     current = _files(evidence)["kubelet-client-current.pem"]
     assert (current["certificates"], current["has_key"]) == (None, None)
@@ -567,3 +584,24 @@ def test_without_root(node: Node) -> None:
     assert reasons["kubeconfig.user"] == "not_permitted"
     assert reasons["network"] == "not_permitted"
     assert reasons["pki.writable"] == "not_permitted"
+    assert reasons["control_plane.manifests.kube-controller-manager.flags"] == "not_permitted"
+    assert reasons["control_plane.manager_log"] == "not_permitted"
+
+
+@_AS_ROOT
+def test_without_root_a_file_that_is_not_there_is_told_from_one_in_a_closed_folder(node: Node) -> None:
+    _open_the_way(node.root)
+    closed, kubeconfig = node.root / "closed", node.root / "absent.conf"
+    closed.mkdir(mode=0o700)
+    node.run_kubelet(f"--kubeconfig={kubeconfig}", f"--config={node.config}", f"--cert-dir={closed}/pki")
+    node.settings["KCP_API_PROBE"] = "yes"
+    evidence = node.probe(_NOT_ROOT)
+    assert evidence["kubeconfig"]["exists"] is False
+    assert evidence["pki"]["files"] is None and evidence["pki"]["history"]["client"]["files"] is None
+    reasons = {entry["subject"]: entry["reason"] for entry in evidence["not_seen"]}
+    assert (reasons["pki"], reasons["network"]) == ("not_permitted", "not_found")
+    node.run_kubelet(f"--kubeconfig={closed}/deeper/kubelet.conf", f"--config={node.config}", f"--cert-dir={node.pki}")
+    evidence = node.probe(_NOT_ROOT)
+    assert evidence["kubeconfig"]["exists"] is None
+    reasons = {entry["subject"]: entry["reason"] for entry in evidence["not_seen"]}
+    assert (reasons["kubeconfig"], reasons["network"]) == ("not_permitted", "not_permitted")

@@ -11,8 +11,8 @@ import json
 import typing as t
 
 import pytest
-from ansible.errors import AnsibleFilterError
-from ansible_collections.kubecare.kubelet_certs.plugins.filter.checked_plan import checked_plan
+from ansible.errors import AnsibleError
+from ansible_collections.kubecare.kubelet_certs.plugins.lookup.checked_plan import checked_plan
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation.acts import REGISTRY
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation.check import (
     BOUND_TO,
@@ -52,7 +52,7 @@ def step(act: str, parameters: Data, bound_to: Data, **more: t.Any) -> Data:
 
 
 def plan() -> Data:
-    """Steps: 0 of the node, 1 a request, 2 the CA, 3 files, 4 stale requests, 5 RBAC."""
+    """Steps: 0 of the node, 1 a request, 2 the CA, 3 files, 4 stale requests, 5 RBAC, 6 a new identity."""
     places = {"node": "worker-7", "pki_path": "/var/lib/kubelet/pki", "kubeconfig": "/etc/kubernetes/kubelet.conf"}
     bound = {"certificate_sha256": "a" * 64, "files": {"/var/lib/kubelet/config.yaml": None}}
     role = "kubeadm:node-autoapprove-bootstrap"
@@ -73,6 +73,17 @@ def plan() -> Data:
             step("free_space", {**places, "remove": ["kubelet-client-2026-01-02-03-04-05.pem"]}, bound),
             step("delete_csrs", {"names": ["csr-2"]}, {"uids": {"csr-2": UID}}),
             step("restore_rbac", {"objects": [role]}, {"resource_versions": {role: None}}),
+            step(
+                "rebootstrap",
+                {
+                    **places,
+                    "unit": "kubelet.service",
+                    "bootstrap_kubeconfig": "/etc/kubernetes/bootstrap-kubelet.conf",
+                    "server": "https://rancher.example/k8s/clusters/c-m-1",
+                    "ca_pem": CA,
+                },
+                bound,
+            ),
         ],
         "procedures": [
             {"rule": "signing-ca-expired", "title": "…", "nodes": ["worker-7"], "risk": "high", "why": "…", "steps": [{"text": "…", "command": None}]}
@@ -142,6 +153,9 @@ HOSTILE: list[tuple[str, t.Any, str]] = [
     ("steps.4.parameters.names", ["csr-2", "csr-3"], "steps[4].bound_to.uids"),
     ("steps.5.parameters.objects", ["cluster-admin"], "steps[5].parameters.objects[0]"),
     ("steps.5.bound_to.resource_versions", {"kubeadm:kubelet-bootstrap": None}, "steps[5].bound_to.resource_versions"),
+    ("steps.6.parameters.server", "http://api:6443", "steps[6].parameters.server"),
+    ("steps.6.parameters.server", "https://user:word@api:6443", "steps[6].parameters.server"),
+    ("steps.6.parameters.server", "https://api:6443/a b", "steps[6].parameters.server"),
     ("procedures.0.steps.0.shell", "id", "procedures[0].steps[0]"),
     ("procedures.0.nodes", ["worker 7"], "procedures[0].nodes[0]"),
 ]  # fmt: skip
@@ -162,5 +176,5 @@ def test_what_is_wrong_is_refused_by_its_path(path: str, value: t.Any, named: st
 
 @pytest.mark.parametrize("data", [None, [], "", "{", "null", "[" * 100000, 7, {}, {"steps": []}])
 def test_what_is_no_plan_is_refused_without_a_traceback(data: t.Any) -> None:
-    with pytest.raises(AnsibleFilterError, match="checked_plan: the plan"):
+    with pytest.raises(AnsibleError, match="checked_plan: the plan"):
         checked_plan(data, HOSTS)

@@ -15,6 +15,7 @@ import typing as t
 
 import pytest
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.protocol import read_answer
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.repair import exchange
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.repair.exchange import (
     repair_diff,
     repair_result,
@@ -246,6 +247,7 @@ def test_moved(node: Node, act: str) -> None:
     ):
         result = node.repair(act, bound, **parameters)
         assert (result["status"], result["changed"], result["failed"]) == ("moved", False, True), result
+        assert result["msg"].startswith("moved: ")
     assert node.files() == before
 
 
@@ -253,8 +255,15 @@ def test_moved(node: Node, act: str) -> None:
 def test_bound_and_unmoved(node: Node, act: str) -> None:
     parameters = CASES[act](node)
     seen = node.repair(act, check=True, **parameters)["before"]["certificate_sha256"]
-    bound = {"certificate_sha256": seen, "files": {str(node.config): sha(node.config), str(node.root / "absent"): None}}
-    assert node.repair(act, bound, **parameters)["status"] == "done"
+    absent = str(node.root / "absent")
+    paths = [path for path in (node.config, node.kubeconfig, node.ca, node.current) if path.exists()]
+    bound = {"certificate_sha256": seen, "files": {**{str(path): sha(path) for path in paths}, absent: None}}
+    result = node.repair(act, bound, **parameters)
+    assert result["status"] == "done"
+    assert result["after"]["files"] == {**{str(path): sha(path) for path in paths}, absent: None}
+    changed = {"enable_rotation": node.config, "use_rotating_kubeconfig": node.kubeconfig, "refresh_ca": node.ca}
+    if act in changed:
+        assert result["after"]["files"][str(changed[act])] != bound["files"][str(changed[act])]
 
 
 @acts
@@ -332,7 +341,9 @@ def test_a_certificate_that_the_kubeconfig_must_not_name(node: Node, common_name
     assert node.files() == before
 
 
-def test_hostile_names(tmp_path: pathlib.Path) -> None:
+def test_hostile_names(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names that no parameter may have: the script stays whole nevertheless."""
+    monkeypatch.setattr(exchange, "is_plain_path", lambda _path: True)
     root = tmp_path / 'a $(touch x)` \\;&"'
     root.mkdir()
     node = Node(root, SHELLS[0])
@@ -357,11 +368,17 @@ def test_a_link_out_of_its_folder_is_not_followed(node: Node) -> None:
         {"kubeconfig": "relative"},
         {"kubeconfig": "/a/../b"},
         {"kubelet_config": "/a\nb"},
+        {"kubelet_config": "/a b"},
+        {"ca_file": "/a$(id)"},
+        {"kubeconfig": "/" + "a" * 600},
         {"pki_path": "/a\0b"},
         {"unit": "a b"},
         {"unit": "--x"},
         {"node": "A;b"},
+        {"node": "a" * 254},
         {"server": "http://api"},
+        {"server": "https://api:6443/$(id)"},
+        {"server": "https://user@api:6443"},
         {"remove": ["../etc/passwd"]},
         {"remove": ["kubelet-client-current.pem"]},
         {"remove": "kubelet-client-2026-01-02-03-04-05.pem"},
@@ -419,6 +436,27 @@ def test_free_space_keeps_the_two_newest_and_the_one_in_use(node: Node) -> None:
     assert node.repair("free_space", remove=old[1:3])["status"] == "done"
     assert sorted(path.name for path in node.pki.glob("*-2025-*")) == [old[0], old[3]]
     assert node.repair("free_space", remove=old[1:3])["status"] == "nothing_to_do"
+
+
+def test_repair_modes_fails_where_nothing_can_be_written_even_so(node: Node) -> None:
+    """As on a file system of another machine, whose root is nobody."""
+    _spoil_modes(node)
+    (node.pki / f".kubecare-try-{NONCE}").mkdir()
+    before = node.files()
+    result = node.repair("repair_modes")
+    assert (result["status"], result["changed"]) == ("rolled_back", False), result
+    assert "even so" in result["message"]
+    assert node.files() == before
+
+
+def test_free_space_fails_where_something_else_takes_the_room(node: Node) -> None:
+    for day in range(1, 4):
+        node.client(f"kubelet-client-2026-03-0{day}-03-04-05.pem", f"system:node:{NODE}")
+    node.tool("head", 'case "$*" in "-c 16384 /dev/zero") exit 1 ;; esac\nexec /usr/bin/head "$@"')
+    result = node.repair("free_space", remove=["kubelet-client-2026-03-01-03-04-05.pem"])
+    assert (result["status"], result["changed"]) == ("failed", True)
+    assert "something else fills" in result["message"]
+    assert not list(node.pki.glob(".kubecare-room*"))
 
 
 def test_the_bootstrap_kubeconfig_is_there_for_the_kubelet_alone(node: Node) -> None:

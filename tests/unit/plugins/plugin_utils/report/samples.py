@@ -341,6 +341,24 @@ def unknown(name: str) -> Record:
     }
 
 
+def without_root(node: Record) -> Record:
+    """The node as a login that is not root sees it."""
+    subjects = (
+        "denials",
+        "log",
+        "kubeconfig.user",
+        "pki.files./var/lib/kubelet/pki/a.pem.certificates",
+        "pki.writable",
+        "odd.one",
+    )
+    denied = [{"subject": name, "reason": "not_permitted", "message": "may not be read"} for name in subjects]
+    return {
+        **node,
+        "root": False,
+        "missing": [*denied, {"subject": "clock.synchronized", "reason": "missing_tool", "message": "no"}],
+    }
+
+
 def hostile(name: str) -> Record:
     """Every text that a node or a requestor could choose is hostile."""
     text = " ".join(HOSTILE[:6])

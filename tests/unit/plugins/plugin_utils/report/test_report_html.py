@@ -199,3 +199,17 @@ def test_foresight_is_shown_where_nothing_is_broken_yet() -> None:
     clear = {**samples.healthy("worker-2"), "foresight": samples.foresight(-60, 3600, 7200)}
     text = words(html.render(samples.diagnosis([clear])))
     assert "opened 1 min ago" in text and "Nothing that was seen stands in its way." in text
+
+
+def test_what_a_login_that_is_not_root_could_not_see_is_said_with_what_to_do() -> None:
+    page = words(html.render(samples.diagnosis([samples.without_root(samples.failing("a"))])))
+    assert "Primary cause, of what could be seen without root" in page
+    assert (
+        "Not seen without root, and the cause behind this may be among it: the certificates, the kubeconfig, the kubelet"
+        in page
+    )
+    assert (
+        "what only root may read not_permitted" in page
+        and page.count("Diagnose again with become: docs/permissions.md") == 2
+    )
+    assert "without root" not in words(html.render(samples.diagnosis([samples.failing("a")])))
