@@ -25,6 +25,8 @@ IN_COLLECTIONS = pathlib.Path("ansible_collections", *NAME.split("."))
 EXAMPLE_EVIDENCE = pathlib.Path("playbooks/files/example-evidence")
 # The newest ansible-core that each Python runs, and all that the collection promises.
 NEWEST_CORE = {"3.11": "2.19", "3.12": "2.20", "3.13": "2.21"}
+# The package ansible of PyPI, which brings community collections, by the ansible-core that it needs.
+COMMUNITY_PACKAGE = {"2.19": "12", "2.20": "13", "2.21": "14"}
 CORES = (("2.17", "3.11"), ("2.18", "3.11"), ("2.19", "3.11"), ("2.20", "3.12"), ("2.21", "3.13"))
 
 

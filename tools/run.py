@@ -25,6 +25,7 @@ import release
 from common import (
     BUILD,
     CACHE,
+    COMMUNITY_PACKAGE,
     CORES,
     IN_COLLECTIONS,
     NEWEST_CORE,
@@ -232,7 +233,9 @@ def _fuzz(log: Log) -> Result:
 
 def _bench(log: Log) -> Result:
     """The benchmarks (``tests/benchmarks/run.py``), or those that ``PART`` names."""
-    folder = developer_venv()
+    python = next(iter(pythons()))
+    ansible = f"ansible=={COMMUNITY_PACKAGE[NEWEST_CORE[python]]}.*"  # with the collections that we are compared with
+    folder = venv("benchmarks", [ansible, "-r", "requirements.txt"], python)
     environment = ansible_environment(folder, live_collections())
     environment["PYTHONPATH"] = str(live_collections())
     command = [folder / "bin/python", ROOT / "tests/benchmarks/run.py", *os.environ.get("PART", "").split()]

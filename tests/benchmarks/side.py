@@ -2,19 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How fast evidence comes from many SSH hosts, side by side with what else one could do on the same hosts.
-
-- ``module_playbook``: the playbook that a good engineer writes today for the same evidence (``module_playbook.yml``);
-- ``raw_task``: the floor, one ``raw: true`` task (``raw_playbook.yml``);
-- ``ssh_loop``: the probe's own script sent by a bare parallel ``ssh``;
-- ``scale``: 100 to 1,000 hosts, time and memory.
-
-A comparison runs its sides in turn, several times, in one run of this program; what is compared are the medians.
-"""
+"""One side of a comparison in the lab: a playbook or a command in its network, with its time, its processor time and its memory."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import ctypes
 import json
@@ -32,16 +23,17 @@ import time
 import typing as t
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "lab")]
+sys.path.append(str(HERE.parent / "lab"))
 
-import hosts  # noqa: E402
+import ssh_hosts  # noqa: E402
 from ansible_collections.kubecare.kubelet_certs.plugins.action import node_probe  # noqa: E402
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.protocol import build_script  # noqa: E402
-from kubelab import diagnose, lifecycle, running, settings  # noqa: E402
+from bench import CannotRun  # noqa: E402
+from kubelab import diagnose, lifecycle, running  # noqa: E402
 
 Figures = dict[str, t.Any]
 NONCE = "0123456789abcdef01234567"
-CHILD_SUBREAPER = 36
+_CHILD_SUBREAPER = 36
 
 
 class Side:
@@ -66,7 +58,7 @@ class Side:
         }
 
     def playbook(self, name: str, inventory: pathlib.Path, *options: str) -> Figures:
-        command = [diagnose.playbook_command(), "--inventory", str(inventory), str(HERE / name), *options]
+        command = [diagnose.playbook_command(), "--inventory", str(inventory), str(HERE / "playbooks" / name), *options]
         return self.measure(command)
 
     def measure(self, command: list[str], stdin: bytes = b"", verbose: bool = False) -> Figures:
@@ -154,7 +146,7 @@ def _end_orphans(others: set[int]) -> None:
 
 
 def compare(sides: dict[str, t.Callable[[], Figures]], rounds: int) -> dict[str, Figures]:
-    """Each side's medians of ``rounds`` turns, after one that does not count, and the lowest and highest time."""
+    """Each side's medians of ``rounds`` turns, after one that does not count."""
     taken: dict[str, list[Figures]] = {name: [] for name in sides}
     for turn in range(rounds + 1):
         for name, side in sides.items():
@@ -162,145 +154,92 @@ def compare(sides: dict[str, t.Callable[[], Figures]], rounds: int) -> dict[str,
             if turn:
                 taken[name].append(figures)
             print(f"  {name}: {figures['seconds']:.1f} s{'' if turn else ' (does not count)'}", flush=True)
-    result: dict[str, Figures] = {}
-    for name, runs in taken.items():
-        keys = [key for key in runs[0] if key != "output"]
-        result[name] = {key: round(statistics.median(run[key] for run in runs), 2) for key in keys}
-        result[name]["seconds_lowest"] = round(min(run["seconds"] for run in runs), 2)
-        result[name]["seconds_highest"] = round(max(run["seconds"] for run in runs), 2)
-    return result
+    return {
+        name: {key: statistics.median(run[key] for run in runs) for key in runs[0] if key != "output"}
+        for name, runs in taken.items()
+    }
 
 
-class Benchmark:
-    """The hosts, the inventories of them, and the sides."""
+def ratio(above: Figures, below: Figures, key: str) -> float:
+    return round(above[key] / below[key], 2)
 
-    def __init__(self, state: pathlib.Path, folder: pathlib.Path, count: int, forks: int, port: int) -> None:
+
+def probe_script() -> bytes:
+    """The script that the collection sends to a node by default, with ``NONCE``."""
+    defaults = {name: option.get("default") for name, option in node_probe.ARGUMENT_SPEC.items()}
+    return build_script(NONCE, node_probe._settings(defaults))
+
+
+@contextlib.contextmanager
+def hosts_of_lab(python: bool = False) -> t.Iterator[tuple[pathlib.Path, pathlib.Path]]:
+    """A lab whose workers are hundreds of hosts, and a folder for what comes of them. Raises ``CannotRun`` where no lab can be."""
+    with a_lab() as (state, folder):
+        ssh_hosts.prepare(state, python)
+        ssh_hosts.record_answers(state, probe_script(), NONCE)
+        yield state, folder
+
+
+@contextlib.contextmanager
+def a_lab() -> t.Iterator[tuple[pathlib.Path, pathlib.Path]]:
+    """A lab, and a folder that ends with it. Raises ``CannotRun`` where no lab can be."""
+    if os.geteuid() != 0:
+        raise CannotRun("the lab needs root")
+    ctypes.CDLL(None).prctl(_CHILD_SUBREAPER, 1)
+    with lifecycle.lab() as state, tempfile.TemporaryDirectory(prefix="kc-") as folder:
+        yield state, pathlib.Path(folder)
+
+
+class Hosts:
+    """So many hosts of the lab on one of their ports, and what can be done with them."""
+
+    def __init__(self, state: pathlib.Path, folder: pathlib.Path, count: int, port: int, forks: int) -> None:
         self.side = Side(state, folder, forks)
         self.state = state
         self.folder = folder
         self.count = count
-        self.inventory = folder / f"inventory-{count}-{port}.yml"
-        self.inventory.write_text(hosts.inventory(state, count, port))
         self.port = port
+        self.inventory = folder / f"inventory-{count}-{port}.yml"
+        self.inventory.write_text(ssh_hosts.inventory(state, count, port))
 
-    def collect(self, cluster: bool = True, *options: str) -> Figures:
+    def collect(self, *options: str, cluster: bool = False) -> Figures:
+        """The role ``collect``."""
         run = tempfile.mkdtemp(dir=self.folder, prefix="run-")
-        words = ["--extra-vars", json.dumps({"kubelet_certs_run_dir": run, "kubelet_certs_collect_cluster": cluster})]
-        figures = self.side.playbook("collect_playbook.yml", self.inventory, *words, *options)
-        _all_there(pathlib.Path(run, "nodes"), self.count)
+        values = {"kubelet_certs_run_dir": run, "kubelet_certs_collect_cluster": cluster}
+        figures = self.side.playbook("collect.yml", self.inventory, "--extra-vars", json.dumps(values), *options)
+        all_there(pathlib.Path(run, "nodes"), self.count)
         return figures
 
-    def module_playbook(self, *options: str) -> Figures:
+    def modules(self, *options: str) -> Figures:
+        """The playbook of modules."""
         run = tempfile.mkdtemp(dir=self.folder, prefix="run-")
-        words = ["--extra-vars", json.dumps({"evidence_dir": run})]
-        figures = self.side.playbook("module_playbook.yml", self.inventory, *words, *options)
-        _all_there(pathlib.Path(run), self.count + 1)
+        values = json.dumps({"evidence_dir": run})
+        figures = self.side.playbook("modules.yml", self.inventory, "--extra-vars", values, *options)
+        all_there(pathlib.Path(run), self.count + 1)
         return figures
 
-    def raw_task(self) -> Figures:
-        return self.side.playbook("raw_playbook.yml", self.inventory)
+    def raw(self) -> Figures:
+        """A task that does nothing."""
+        return self.side.playbook("raw.yml", self.inventory)
 
-    def ssh_loop(self, script: bytes) -> Figures:
-        """The same script to the same hosts by ``ssh`` alone, as many at once as Ansible has forks; answers to files."""
+    def ssh(self) -> Figures:
+        """The probe's script by ``ssh`` alone, to as many at once as Ansible has forks; answers to files."""
         answers = tempfile.mkdtemp(dir=self.folder, prefix="answers-")
-        (self.folder / "script.sh").write_bytes(script)
+        (self.folder / "script.sh").write_bytes(probe_script())
         addresses = re.findall(r"ansible_host: ([\d.]+)", self.inventory.read_text())
         options = f"-p {self.port} -i {self.state / 'id_ed25519'} {lifecycle.SSH_ARGUMENTS}"
         one = f"ssh {options} root@{{}} /bin/sh < {self.folder / 'script.sh'} > {answers}/{{}}"
         command = ["xargs", f"--max-procs={self.side.forks}", "--replace={}", "sh", "-c", one]
         figures = self.side.measure(command, "\n".join(addresses).encode())
-        _all_there(pathlib.Path(answers), self.count)
+        all_there(pathlib.Path(answers), self.count)
         return figures
 
-    def round_trips(self, playbook: t.Callable[..., Figures]) -> int:
-        """Commands that Ansible runs over SSH, counted in a run that is not timed."""
+    def round_trips(self, playbook: t.Callable[[str], Figures]) -> int:
+        """Commands and files that Ansible sends over SSH, counted in a run that is not timed."""
         return len(re.findall(r"> SSH: EXEC |> PUT ", playbook("-vvv")["output"]))
 
 
-def _all_there(folder: pathlib.Path, count: int) -> None:
-    """Nothing that is faster because it did less is compared."""
+def all_there(folder: pathlib.Path, count: int) -> None:
+    """Nothing that is faster because it did less is compared. Raises RuntimeError."""
     files = [path for path in folder.iterdir() if path.stat().st_size > 200]
     if len(files) != count:
         raise RuntimeError(f"{folder} has {len(files)} files with evidence, not {count}")
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Measure the collection of evidence over SSH.")
-    parser.add_argument("--part", action="append", choices=sorted(PARTS), help="only this part (repeatable)")
-    parser.add_argument("--hosts", type=int, default=100, help="hosts of a comparison")
-    parser.add_argument("--forks", type=int, default=50)
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
-    ctypes.CDLL(None).prctl(CHILD_SUBREAPER, 1)
-    defaults = {name: option.get("default") for name, option in node_probe.ARGUMENT_SPEC.items()}
-    script = build_script(NONCE, node_probe._settings(defaults))
-    results: dict[str, Figures] = {}
-    with lifecycle.lab() as state, tempfile.TemporaryDirectory(prefix="kc-") as folder:
-        hosts.prepare(state, python=True)
-        hosts.record_answers(state, script, NONCE)
-        for name in options.part or PARTS:
-            print(f"{name}:", flush=True)
-            results[name] = PARTS[name](state, pathlib.Path(folder), script, options)
-            print(json.dumps(results[name], indent=1), flush=True)
-    file = settings.REPOSITORY / "build/benchmarks-ssh.json"
-    file.parent.mkdir(exist_ok=True)
-    file.write_text(json.dumps(results, indent=1) + "\n")
-    return 0
-
-
-def module_playbook(state: pathlib.Path, folder: pathlib.Path, _script: bytes, options: t.Any) -> Figures:
-    bench = Benchmark(state, folder, options.hosts, options.forks, 22)
-    sides = compare({"collect": bench.collect, "module_playbook": bench.module_playbook}, options.rounds)
-    ours, theirs = bench.round_trips(lambda word: bench.collect(True, word)), bench.round_trips(bench.module_playbook)
-    return {
-        **sides,
-        "round_trips": {"collect": ours, "module_playbook": theirs},
-        "speedup_over_module_playbook": _ratio(sides["module_playbook"], sides["collect"], "seconds"),
-        "control_cpu_over_module_playbook": _ratio(sides["module_playbook"], sides["collect"], "control_cpu_seconds"),
-        "times_fewer_round_trips": round(theirs / ours, 1),
-    }
-
-
-def raw_task(state: pathlib.Path, folder: pathlib.Path, script: bytes, options: t.Any) -> Figures:
-    figures: Figures = {}
-    for kind, port in (("recorded", hosts.RECORDED_PORT), ("real", 22)):
-        bench = Benchmark(state, folder, options.hosts, options.forks, port)
-        sides = compare(
-            {
-                "collect": lambda bench=bench: bench.collect(False),  # type: ignore[misc]
-                "raw_task": bench.raw_task,
-                "ssh_loop": lambda bench=bench: bench.ssh_loop(script),  # type: ignore[misc]
-            },
-            options.rounds,
-        )
-        figures[kind] = {
-            **sides,
-            "times_raw_task": _ratio(sides["collect"], sides["raw_task"], "seconds"),
-            "times_ssh_loop": _ratio(sides["collect"], sides["ssh_loop"], "seconds"),
-            "control_cpu_times_raw_task": _ratio(sides["collect"], sides["raw_task"], "control_cpu_seconds"),
-        }
-    return figures
-
-
-def scale(state: pathlib.Path, folder: pathlib.Path, _script: bytes, options: t.Any) -> Figures:
-    figures: Figures = {}
-    for count in (100, 200, 500, 1000):
-        bench = Benchmark(state, folder, count, options.forks, hosts.RECORDED_PORT)
-        figures[str(count)] = {key: value for key, value in bench.collect(False).items() if key != "output"}
-        print(f"  {count}: {figures[str(count)]}", flush=True)
-    return figures
-
-
-def _ratio(above: Figures, below: Figures, key: str) -> float:
-    return round(above[key] / below[key], 2)
-
-
-PARTS: dict[str, t.Callable[[pathlib.Path, pathlib.Path, bytes, t.Any], Figures]] = {
-    "module_playbook": module_playbook,
-    "raw_task": raw_task,
-    "scale": scale,
-}
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -15,7 +15,6 @@ from __future__ import annotations
 import pathlib
 import shutil
 import subprocess
-import time
 
 from kubelab import init, running, settings
 
@@ -111,11 +110,3 @@ def inventory(state: pathlib.Path, count: int, port: int) -> str:
     lines += ["  vars:", "    ansible_user: root", f"    ansible_port: {port}"]
     lines += [f"    ansible_ssh_private_key_file: {state / 'id_ed25519'}", f"    ansible_ssh_common_args: {arguments}"]
     return "\n".join(lines) + "\n"
-
-
-def wait_until_quiet(seconds: float = 120) -> float:
-    """Waits until the machine has little to do; gives the one-minute load that was left."""
-    end = time.monotonic() + seconds
-    while (load := float(pathlib.Path("/proc/loadavg").read_text().split()[0])) > 1.0 and time.monotonic() < end:
-        time.sleep(2)
-    return load
