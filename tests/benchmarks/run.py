@@ -25,6 +25,7 @@ import typing as t
 
 from bench import ROOT, Bench, CannotRun, machine
 
+sys.path.append(str(ROOT / "tests/lab"))
 FIGURES = ROOT / "build/benchmarks.json"
 PARTS = pathlib.Path(__file__).resolve().parent / "parts"
 

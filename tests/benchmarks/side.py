@@ -16,20 +16,17 @@ import resource
 import signal
 import statistics
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 import typing as t
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path.append(str(HERE.parent / "lab"))
-
-import ssh_hosts  # noqa: E402
-from ansible_collections.kubecare.kubelet_certs.plugins.action import node_probe  # noqa: E402
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.protocol import build_script  # noqa: E402
-from bench import CannotRun  # noqa: E402
-from kubelab import diagnose, lifecycle, running  # noqa: E402
+import ssh_hosts
+from ansible_collections.kubecare.kubelet_certs.plugins.action import node_probe
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.protocol import build_script
+from bench import CannotRun
+from kubelab import diagnose, lifecycle, running
 
 Figures = dict[str, t.Any]
 NONCE = "0123456789abcdef01234567"
