@@ -39,6 +39,9 @@ RULES = settings.REPOSITORY / "plugins/plugin_utils/diagnosis/rules"
 NOT_MENDED = settings.REPOSITORY / "tests/repository/not_mended_in_lab.yml"
 """Faults whose rule has an act that cannot mend *this* fault, each with the reason."""
 
+BOOTSTRAP_USER = "system:serviceaccount:openshift-machine-config-operator:node-bootstrapper"
+"""OpenShift's, as whom ``bootstrap-csr-needs-hand`` lets a node join."""
+
 STATE_OF_A_NODE = (
     "for f in $(find /etc/kubernetes /var/lib/kubelet/pki /var/lib/kubelet/config.yaml ! -name 'kubelet-*-20*.pem'); do "
     "stat --format='%n %F %a %U' $f; [ ! -L $f ] || readlink $f; [ ! -f $f ] || sha256sum <$f; done"
@@ -175,10 +178,11 @@ def play(
     folder = parent / batch.name / name
     folder.mkdir(parents=True, exist_ok=True)
     secrets = leaks.collect(state)
+    variables = {"kubelet_certs_remediate": True, "kubelet_certs_bootstrap_users": [BOOTSTRAP_USER]}
     done = diagnose.run(
         state,
         folder,
-        *("-v", "--extra-vars", "kubelet_certs_remediate=true", *options),
+        *("-v", "--extra-vars", json.dumps(variables), *options),
         playbook=PLAYBOOK,
         identity=identities.REMEDIATE,
     )

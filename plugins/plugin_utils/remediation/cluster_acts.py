@@ -203,7 +203,10 @@ APPROVE_CSR = Act(
     module="csr_approval",
     title="Approve the node's waiting request, after all checks",
     risk="medium",
-    needs=("get and list on certificatesigningrequests, update on their approval, approve on the signer",),
+    needs=(
+        "get and list on certificatesigningrequests, update on their approval, approve on the signer",
+        "list on nodes, and on leases in kube-node-lease",
+    ),
     undo="a certificate cannot be taken back: it ends by itself",
     drafts=_approve,
 )
