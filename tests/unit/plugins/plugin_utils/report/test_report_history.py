@@ -83,6 +83,13 @@ def test_changes_are_told_by_what_is_the_same() -> None:
     ]
 
 
+def test_of_several_clusters_a_node_is_named_with_its_own() -> None:
+    two = [pool("w", 50, cluster="prod"), pool("w", 60, cluster="test")]
+    shown = text(read(trend=two, changes={"new": [change("n1", cluster="prod"), change("n1", cluster="test")]}))
+    assert "prod/n1, test/n1" in shown
+    assert [line.split()[:2] for line in shown.splitlines()[-2:]] == [["prod", "w"], ["test", "w"]]
+
+
 def test_the_table_shows_each_pool_over_time_and_a_dot_for_the_unknown() -> None:
     rows = text(read(trend=[pool("gpu", 100, None, 5), pool("workers", 60, 50, None)])).splitlines()
     assert rows[-3:] == [
