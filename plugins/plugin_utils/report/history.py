@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.history.diff import CHANGES
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._model import VERDICTS
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._read import (
     Record,
@@ -32,7 +33,6 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._tex
 )
 
 SCHEMA = "kubecare.kubelet_certs/history/1"
-KINDS = ("new", "resolved", "worse", "unseen", "joined", "gone")
 Line = list[tuple[str, str]]
 
 _MAX_GROUPS = 4
@@ -47,7 +47,7 @@ def read(value: t.Any) -> Record | None:
         return None
     trend = [_pool(item) for item in mappings(value.get("trend"))]
     several = len({pool["cluster"] for pool in trend}) > 1
-    changes = {kind: _named_nodes(mapping(value.get("changes")).get(kind), several) for kind in KINDS}
+    changes = {kind: _named_nodes(mapping(value.get("changes")).get(kind), several) for kind in CHANGES}
     verdicts = mapping(value.get("verdicts"))
     return {
         "time": time(value.get("time")),
