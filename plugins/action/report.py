@@ -138,6 +138,7 @@ def _clusters(folders: dict[str, str], options: Record, dest: str, changes: Reco
         "paths": paths,
         "verdicts": clusters.verdicts(parts),
         "clusters": {one.name: one.model["verdicts"] for one in parts},
+        "clusters_without_nodes": [one.name for one in parts if not one.nodes],
     }
 
 

@@ -85,6 +85,8 @@ options:
     description:
       - Fail where a cluster cannot be listed, which by default is a warning as long as another one could be, and where a composed variable or
         group cannot be made.
+    type: bool
+    default: false
 notes:
   - Of the options to reach an API server, strings may be templates, so that a token can come from a vault or a lookup.
   - Hosts get the variables C(ansible_host), C(kubelet_certs_cluster), C(kubelet_certs_node_name), and C(kubelet_certs_node) with C(name),

@@ -108,6 +108,7 @@ def access(params: Params, temporary: str) -> Access:
         _load(params, configuration, temporary)
     finally:
         logging.getLogger().removeHandler(heard)
+    configuration.refresh_api_key_hook = None  # it reads the kubeconfig again, over the options
     _override(params, configuration)
     _check_address(params, configuration)
     _check_files(params, configuration)

@@ -115,4 +115,10 @@ clusters:
   type: dict
   sample:
     prod: {expired: 0, failing: 37, at_risk: 0, unknown: 0, healthy: 4}
+clusters_without_nodes:
+  description: Those of which no node is known, as their API server did not answer. They count as unknown, not as healthy.
+  returned: the run folder is of several clusters
+  type: list
+  elements: str
+  sample: [test]
 """

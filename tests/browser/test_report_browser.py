@@ -20,7 +20,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report import history, html
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report import clusters, history, html
 from ansible_collections.kubecare.kubelet_certs.tests.fuzz import hostile
 from ansible_collections.kubecare.kubelet_certs.tests.unit.plugins.plugin_utils.report import history_samples, samples
 
@@ -117,6 +117,15 @@ def answer(folder: Path, page: str, size: int, script: str) -> str:
 @pytest.mark.parametrize("size", [400, 1280])
 def test_nothing_is_wider_than_the_page(tmp_path: Path, fleet: t.Callable[[], samples.Record], size: int) -> None:
     assert answer(tmp_path, html.render(fleet()), size, "return page.documentElement.scrollWidth;") == str(size)
+
+
+@pytest.mark.parametrize("size", [400, 1280])
+def test_the_page_over_several_clusters(tmp_path: Path, size: int) -> None:
+    page = clusters.page([clusters.part(fleet.__name__, fleet(), 80, 24) for fleet in FLEETS])
+    assert answer(tmp_path, page, size, "return page.documentElement.scrollWidth;") == str(size)
+    text = dom(tmp_path, page)
+    assert not ran(text)
+    assert all(f'id="cluster-{fleet.__name__}"' in text for fleet in FLEETS)
 
 
 def test_filter_and_sort(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._rea
 
 MAX_NODES = 25
 """Nodes of a cluster in the overview, the worst ones; its own page has all."""
-MIN_ROWS = 12
+MIN_ROWS = 20
 """Rows of the console for one cluster, though the screen be too small for all."""
 
 

@@ -65,7 +65,7 @@ def _header(model: Record, columns: int) -> list[Line]:
     cluster = model["cluster"]
     parts = [
         "API SERVER UNREACHABLE" if cluster["reachable"] is False else "",
-        shorten(cluster["version"], 20) or "version unknown",
+        shorten(cluster["version"], 20) or ("" if cluster["reachable"] is False else "version unknown"),
         f"{clock(model['now'])} UTC" if model["now"] else "time unknown",
     ]
     rest = "   ".join(part for part in parts if part)

@@ -22,6 +22,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._rea
     mappings,
     number,
     text,
+    texts,
     time,
 )
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._text import (
@@ -56,6 +57,7 @@ def read(value: t.Any) -> Record | None:
         "verdicts": {verdict: number(verdicts.get(verdict), 0) for verdict in VERDICTS},
         "nodes": number(value.get("nodes"), 0),
         "gaps": number(value.get("gaps"), 0),
+        "without_nodes": texts(value.get("without_nodes")),
         "new": _groups(changes["new"]),
         "resolved": _groups(changes["resolved"]),
         "worse": _steps(changes["worse"]),
@@ -140,7 +142,7 @@ _SHARES = ("least_percent", "median_percent")
 
 def is_quiet(history: Record) -> bool:
     """Whether all nodes are healthy and nothing is new, resolved, worse or out of sight."""
-    changed = any(history[kind] for kind in ("new", "resolved", "worse", "unseen", "passed_over"))
+    changed = any(history[kind] for kind in ("new", "resolved", "worse", "unseen", "without_nodes", "passed_over"))
     return history["nodes"] == history["verdicts"]["healthy"] > 0 and not changed
 
 
@@ -152,6 +154,7 @@ def line(history: Record) -> str:
         if history["verdicts"][verdict]
     ]
     parts = [f"{count(history['nodes'], 'node')}: {', '.join(stand)}" if stand else "no node was judged"]
+    parts += [f"no node of {name or 'the cluster'} was judged" for name in history["without_nodes"] if stand]
     parts.append(_changed(history))
     pool = next((pool for pool in history["trend"] if pool["least_seconds"] is not None), None)
     if pool:

@@ -172,3 +172,12 @@ def test_a_broken_diagnosis_of_one_cluster_is_named(tmp_path: Path) -> None:
     (tmp_path / "clusters" / "prod" / "diagnosis.json").write_text("[]")
     with pytest.raises(AnsibleError, match=r"clusters/prod/diagnosis\.json is not a diagnosis"):
         run(run_dir=str(tmp_path))
+
+
+def test_a_cluster_of_which_no_node_is_known_is_said(tmp_path: Path, screen: Screen) -> None:
+    empty = samples.fleet_of_41()
+    empty["nodes"], empty["fleet"]["causes"] = [], []
+    for name, diagnosis in (("gone", empty), ("prod", samples.fleet_of_41())):
+        (tmp_path / "clusters" / name).mkdir(parents=True)
+        (tmp_path / "clusters" / name / "diagnosis.json").write_text(json.dumps(diagnosis))
+    assert run(run_dir=str(tmp_path))["clusters_without_nodes"] == ["gone"]

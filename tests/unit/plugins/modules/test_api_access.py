@@ -44,6 +44,21 @@ def test_trusted(run_module: t.Any, tls_server: t.Any, ca: t.Any, files: t.Any, 
     assert server.asked[0].headers["Authorization"] == "Bearer abc"
 
 
+def test_options_stand_over_a_kubeconfig_with_a_token(
+    run_module: t.Any, tls_server: t.Any, ca: t.Any, files: t.Any, pairs: t.Any
+) -> None:
+    server = tls_server(pairs("api", ca, names=["127.0.0.1"]))
+    insecure = kubeconfig("https://127.0.0.1:1", token="abc")
+    insecure["clusters"][0]["cluster"]["insecure-skip-tls-verify"] = True
+    path = files("config", insecure)
+    ended = run_module("csr_info", kubeconfig=path, host=server.url, ca_cert=files("ca.crt", ca.pem))
+    assert ended.result["reachable"] is True
+    assert server.asked[0].headers["Authorization"] == "Bearer abc"
+    other = files("other.crt", pairs("other CA").pem)
+    refused = run_module("csr_info", kubeconfig=path, host=server.url, ca_cert=other, validate_certs=True)
+    assert [entry["reason"] for entry in refused.result["not_seen"]] == ["tls"]
+
+
 @pytest.mark.parametrize(
     ("shape", "words"),
     [
