@@ -45,6 +45,11 @@ class CallbackModule(CallbackBase):
     def v2_runner_on_ok(self, result: t.Any) -> None:
         self._handle_warnings(_value(result, "result"))
 
+    def v2_playbook_on_no_hosts_matched(self) -> None:
+        self._display.display(
+            "failed: no host of the inventory is in the play, so nothing was done", color=_RED, stderr=True
+        )
+
     def _say(self, result: t.Any, what: str) -> None:
         values = _value(result, "result")
         self._handle_warnings(values)

@@ -146,7 +146,7 @@ def test_a_healthy_fleet_is_one_line_twice_and_a_broken_one_is_told(fleet: Fleet
     assert status == 2
     assert "6 new findings, 3 nodes worse since 2026-11-25 03:41" in output
     assert "healthy → failing   node1, node3" in output
-    assert errors.count("\n") == 1 and "Nodes with a verdict of kubelet_certs_fail_on (failing)" in errors
+    assert errors.count("\n") == 1 and "with a verdict of kubelet_certs_fail_on (failing)" in errors
     page = sorted(fleet.history.glob("runs/*/report.html"))[-1].read_text(encoding="utf-8")
     assert "Since the last audit" in page and '<polyline class="least"' in page
     assert len(fleet.kept()) == 3

@@ -61,7 +61,8 @@ def name_of(run_dir: str, moment: str) -> str:
 
 
 def read_audits(history: str, before: str, newest: int) -> tuple[dict[str, Data], list[Data]]:
-    """``(audits, passed_over)``: by name the newest readable audits of a time not after ``before``, newest first; and what was wrong with others.
+    """``(audits, passed_over)``: by name the newest readable audits of a time not after ``before``, newest first; and what was wrong with those
+    that are newer than all of them. One that lies further back is not said again.
 
     Raises:
         OSError: the folder is there and cannot be listed.
@@ -79,7 +80,7 @@ def read_audits(history: str, before: str, newest: int) -> tuple[dict[str, Data]
             if later <= 0:
                 audits[name] = audit
         except (RunFolderError, MalformedError) as error:
-            passed_over.append({"audit": name, "why": str(error)})
+            passed_over += [] if audits else [{"audit": name, "why": str(error)}]
     return audits, passed_over
 
 

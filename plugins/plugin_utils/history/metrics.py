@@ -56,8 +56,9 @@ def render(audit: Data, nodes: t.Sequence[Data]) -> str:
         series["collection_ok"].append((labels, int(node["seen"])))
         series["node_verdict"].append(({**labels, "verdict": node["verdict"]}, 1))
         for name, validity in node["certificates"].items():
-            for end in ("not_before", "not_after") if validity else ():
-                series[f"{end}_timestamp_seconds"].append(({**labels, "certificate": name}, _seconds(validity[end])))
+            for end, moment in (validity or {}).items():
+                if moment:
+                    series[f"{end}_timestamp_seconds"].append(({**labels, "certificate": name}, _seconds(moment)))
         for finding in node["findings"]:
             what = {key: finding[key] for key in ("rule", "stage", "severity", "role")}
             judged = "earlier" if finding["stands"] else "now"

@@ -18,7 +18,7 @@ A *node* here is::
      known: {verdict, time},        # the last verdict but unknown; null: there was none
      findings: [{rule, title, stage, severity, role,
                  as_of, stands}],      # but info; as_of: when it was last judged; stands: that was in an earlier audit
-     certificates: {client: {not_before, not_after}, serving}}  # each null where it was not seen in this audit
+     certificates: {client: {not_before, not_after}, serving}}  # null where it was not seen in this audit
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def _pools(nodes: t.Sequence[Data], time: str) -> list[Data]:
         left = [
             (100 * seconds / seconds_between(validity["not_before"], validity["not_after"]), seconds, node["name"])
             for node in members
-            if (validity := node["certificates"]["client"])
+            if (validity := node["certificates"]["client"]) and validity["not_before"]
             for seconds in [seconds_between(time, validity["not_after"])]
         ]
         least = min(left, default=None)
@@ -246,12 +246,12 @@ def _findings(value: t.Any, time: str | None) -> list[Data]:
 
 
 def _validity(certificates: t.Any, name: str) -> Data | None:
-    """``{not_before, not_after}``, or None unless both are known and in order."""
+    """``{not_before, not_after}``, the former null where it is unknown or makes no sense; None where the end is unknown."""
     record = _mapping(_mapping(certificates).get(name))
     start, end = _time(record.get("not_before")), _time(record.get("not_after"))
-    if start is None or end is None or seconds_between(start, end) <= 0:
+    if end is None:
         return None
-    return {"not_before": start, "not_after": end}
+    return {"not_before": start if start and seconds_between(start, end) > 0 else None, "not_after": end}
 
 
 def _time(value: t.Any) -> str | None:

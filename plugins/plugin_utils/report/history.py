@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.history.diff import CHANGES
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._model import VERDICTS
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._read import (
     Record,
@@ -21,6 +22,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._rea
     mappings,
     number,
     text,
+    texts,
     time,
 )
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.report._text import (
@@ -44,7 +46,9 @@ def read(value: t.Any) -> Record | None:
     """The history of a run with all keys; None when it is none of this version."""
     if not isinstance(value, dict) or value.get("schema") != SCHEMA:
         return None
-    changes = mapping(value.get("changes"))
+    trend = [_pool(item) for item in mappings(value.get("trend"))]
+    several = len({pool["cluster"] for pool in trend}) > 1
+    changes = {kind: _named_nodes(mapping(value.get("changes")).get(kind), several) for kind in CHANGES}
     verdicts = mapping(value.get("verdicts"))
     return {
         "time": time(value.get("time")),
@@ -53,48 +57,53 @@ def read(value: t.Any) -> Record | None:
         "verdicts": {verdict: number(verdicts.get(verdict), 0) for verdict in VERDICTS},
         "nodes": number(value.get("nodes"), 0),
         "gaps": number(value.get("gaps"), 0),
-        "new": _groups(changes.get("new")),
-        "resolved": _groups(changes.get("resolved")),
-        "worse": _steps(changes.get("worse")),
-        "unseen": _unseen(changes.get("unseen")),
-        "joined": [_node(item) for item in mappings(changes.get("joined"))],
-        "gone": [_node(item) for item in mappings(changes.get("gone"))],
+        "without_nodes": texts(value.get("without_nodes")),
+        "new": _groups(changes["new"]),
+        "resolved": _groups(changes["resolved"]),
+        "worse": _steps(changes["worse"]),
+        "unseen": _unseen(changes["unseen"]),
+        "joined": [item["node"] for item in changes["joined"]],
+        "gone": [item["node"] for item in changes["gone"]],
         "passed_over": [
             {"audit": text(item.get("audit"), 120), "why": text(item.get("why"), 300)}
             for item in mappings(value.get("passed_over"))
         ],
-        "trend": [_pool(item) for item in mappings(value.get("trend"))],
+        "trend": trend,
     }
 
 
-def _node(item: Record) -> str:
-    return text(item.get("node"), 253)
+def _named_nodes(value: t.Any, several: bool) -> list[Record]:
+    """The changes of one kind, each with the name of its node; of several clusters that begins with the cluster's."""
+    return [
+        {**item, "node": (text(item.get("cluster"), 63) + "/" if several else "") + text(item.get("node"), 253)}
+        for item in mappings(value)
+    ]
 
 
-def _steps(value: t.Any) -> list[Record]:
+def _steps(items: list[Record]) -> list[Record]:
     """Nodes that got worse in the same way together: ``{before, after, nodes}``."""
     steps: dict[tuple[str, str], list[str]] = {}
-    for item in mappings(value):
+    for item in items:
         before, after = (text(item.get(key), 20).replace("_", " ") for key in ("before", "after"))
-        steps.setdefault((before, after), []).append(_node(item))
+        steps.setdefault((before, after), []).append(item["node"])
     return [{"before": before, "after": after, "nodes": nodes} for (before, after), nodes in steps.items()]
 
 
-def _unseen(value: t.Any) -> list[Record]:
+def _unseen(items: list[Record]) -> list[Record]:
     """Nodes that are not seen for the same reason together: ``{why, standing, nodes}``."""
     reasons: dict[str, Record] = {}
-    for item in mappings(value):
+    for item in items:
         why = text(item.get("why"), 60)
         group = reasons.setdefault(why, {"why": why, "standing": 0, "nodes": []})
         group["standing"] += number(item.get("standing"), 0)
-        group["nodes"].append(_node(item))
+        group["nodes"].append(item["node"])
     return list(reasons.values())
 
 
-def _groups(value: t.Any) -> list[Record]:
+def _groups(items: list[Record]) -> list[Record]:
     """Changes of one finding together: ``{rule, title, stage, severity, role, nodes}``; causes before symptoms, then most nodes first."""
     groups: dict[str, Record] = {}
-    for item in mappings(value):
+    for item in items:
         rule = text(item.get("rule"), 120)
         group = groups.setdefault(
             rule,
@@ -108,7 +117,7 @@ def _groups(value: t.Any) -> list[Record]:
             },
         )
         group["symptom"] = group["symptom"] and item.get("role") == "symptom"
-        group["nodes"].append(_node(item))
+        group["nodes"].append(item["node"])
     return sorted(groups.values(), key=lambda group: (group["symptom"], group["severity"], -len(group["nodes"])))
 
 
@@ -133,7 +142,7 @@ _SHARES = ("least_percent", "median_percent")
 
 def is_quiet(history: Record) -> bool:
     """Whether all nodes are healthy and nothing is new, resolved, worse or out of sight."""
-    changed = any(history[kind] for kind in ("new", "resolved", "worse", "unseen", "passed_over"))
+    changed = any(history[kind] for kind in ("new", "resolved", "worse", "unseen", "without_nodes", "passed_over"))
     return history["nodes"] == history["verdicts"]["healthy"] > 0 and not changed
 
 
@@ -145,6 +154,7 @@ def line(history: Record) -> str:
         if history["verdicts"][verdict]
     ]
     parts = [f"{count(history['nodes'], 'node')}: {', '.join(stand)}" if stand else "no node was judged"]
+    parts += [f"no node of {name or 'the cluster'} was judged" for name in history["without_nodes"] if stand]
     parts.append(_changed(history))
     pool = next((pool for pool in history["trend"] if pool["least_seconds"] is not None), None)
     if pool:

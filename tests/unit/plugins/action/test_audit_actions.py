@@ -139,6 +139,13 @@ def test_several_clusters_are_compared_each_with_its_own(audits: Audits) -> None
     assert result["since"] == "2026-11-02T02:00:00Z" and not any(result["changes"].values())
 
 
+def test_a_cluster_that_shows_no_node_is_not_healthy(audits: Audits) -> None:
+    run_dir = audits.judge(1, diagnosis(node("a")), "one")
+    audits.judge(1, diagnosis(cluster={"not_seen": [{"subject": "node_info"}]}), "two")
+    result = run(audit_compare, run_dir=run_dir, history_dir=audits.history)
+    assert not result["quiet"] and "no node of two was judged" in result["text"]
+
+
 def test_what_is_wrong_is_named(audits: Audits) -> None:
     with pytest.raises(AnsibleActionFail, match=r"diagnosis\.json: cannot be read: .*: run the role diagnose first"):
         run(audit_compare, run_dir=str(audits.folder), history_dir=audits.history)

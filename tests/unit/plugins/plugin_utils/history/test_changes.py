@@ -187,7 +187,9 @@ def test_rubbish_in_any_place_becomes_unknown(rubbish: t.Any) -> None:
     for when in ("not_before", "not_after"):
         times = {"not_before": at(), "not_after": at(days=1), when: rubbish}
         part = judged(diagnosis({**node("a"), "certificates": {"client": times}}))
-        assert part.nodes[0]["certificates"]["client"] is None
+        known = part.nodes[0]["certificates"]["client"]
+        assert known == (None if when == "not_after" else {"not_before": None, "not_after": at(days=1)})
+        assert audit_of([part], part.nodes)["pools"][0]["known"] == 0
     for key in ("cluster", "pool", "verdict", "seen", "why", "known", "findings", "certificates"):
         read_nodes({"schema": SCHEMA, "time": at(), "nodes": [{**judged(diagnosis(node("a"))).nodes[0], key: rubbish}]})
     part = judged(diagnosis(node("a")))

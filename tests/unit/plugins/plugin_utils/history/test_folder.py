@@ -78,6 +78,12 @@ def test_a_damaged_audit_is_said_and_passed_over(history: str, name: str, damage
     assert name in (wrong + unreadable)[0]["why"] or "schema" in (wrong + unreadable)[0]["why"]
 
 
+def test_a_damaged_audit_is_not_said_again_once_there_is_a_later_one(history: str) -> None:
+    Path(history, "audits", NAMES[2], "audit.json").write_text("{")
+    audits, wrong = folder.read_audits(history, LATER, 10)
+    assert list(audits) == [NAMES[4], NAMES[3], NAMES[1], NAMES[0]] and wrong == []
+
+
 def test_an_audit_of_a_clock_that_was_ahead_is_passed_over_and_one_that_is_at_work_is_not_named(history: str) -> None:
     audits, wrong = folder.read_audits(history, "2026-11-25T01:30:00Z", 10)
     assert list(audits) == NAMES[3::-1] and wrong == []

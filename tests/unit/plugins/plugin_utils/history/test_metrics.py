@@ -9,6 +9,7 @@ import re
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.history import metrics
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.history.record import audit_of, judged
 from ansible_collections.kubecare.kubelet_certs.tests.unit.plugins.plugin_utils.history.samples import (
+    at,
     audits,
     diagnosis,
     finding,
@@ -33,6 +34,12 @@ def test_ends_are_absolute_and_what_is_unknown_has_no_series() -> None:
     assert 'kubelet_certs_audit_collection_ok{cluster="api:6443",node="b",pool="workers"} 0' in lines
     assert 'kubelet_certs_audit_nodes{cluster="api:6443",verdict="unknown"} 1' in lines
     assert 'kubelet_certs_audit_timestamp_seconds{cluster="api:6443"} 1795572000' in lines
+
+
+def test_an_end_whose_beginning_is_unknown_has_its_series() -> None:
+    lines = rendered(diagnosis({**node("a"), "certificates": {"client": {"not_after": at(days=1)}}}))
+    assert len([line for line in lines if "not_after_timestamp_seconds{" in line]) == 1
+    assert not [line for line in lines if "not_before_timestamp_seconds{" in line]
 
 
 def test_a_finding_that_stands_keeps_its_series() -> None:

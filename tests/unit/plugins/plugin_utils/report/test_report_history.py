@@ -51,6 +51,7 @@ def test_a_healthy_fleet_is_one_line() -> None:
         {"changes": {"worse": [{"node": "a", "before": "healthy", "after": "failing"}]}},
         {"changes": {"unseen": [{"node": "a", "why": "timeout", "standing": 0}]}},
         {"passed_over": [{"audit": "x", "why": "y"}]},
+        {"without_nodes": ["prod"]},
     ],
 )
 def test_anything_else_is_not_quiet(more: Record) -> None:
@@ -59,6 +60,7 @@ def test_anything_else_is_not_quiet(more: Record) -> None:
 
 def test_the_first_audit_and_what_was_not_seen_are_said() -> None:
     assert "the first audit" in history.line(read(since=None))
+    assert "3 healthy; no node of prod was judged; nothing new" in history.line(read(without_nodes=["prod"]))
     assert history.line(read(gaps=2)).endswith("2 things of the cluster not seen")
     assert "a certificate ended 2 d 12 h ago" in history.line(read(trend=[pool("w", 10, -6)]))
 
@@ -81,6 +83,13 @@ def test_changes_are_told_by_what_is_the_same() -> None:
         " unseen   timeout, 2 findings still stand   y",
         "          new nodes   z",
     ]
+
+
+def test_of_several_clusters_a_node_is_named_with_its_own() -> None:
+    two = [pool("w", 50, cluster="prod"), pool("w", 60, cluster="test")]
+    shown = text(read(trend=two, changes={"new": [change("n1", cluster="prod"), change("n1", cluster="test")]}))
+    assert "prod/n1, test/n1" in shown
+    assert [line.split()[:2] for line in shown.splitlines()[-2:]] == [["prod", "w"], ["test", "w"]]
 
 
 def test_the_table_shows_each_pool_over_time_and_a_dot_for_the_unknown() -> None:
