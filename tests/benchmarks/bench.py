@@ -14,6 +14,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import threading
 import time
 import typing as t
 
@@ -30,7 +31,7 @@ class CannotRun(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One run of a program, with the children it waited for. ``peak_mb`` is of the largest of these processes."""
+    """One run of a program and all that it started. ``peak_mb``: the most that these processes held at a time, what they share counted once."""
 
     seconds: float
     cpu_seconds: float
@@ -54,6 +55,7 @@ class Bench:
         """Runs a program at low priority. Raises RuntimeError with what it printed when it fails."""
         words = ["nice", *map(str, command)]
         started = time.monotonic()
+        held = [0.0]
         with subprocess.Popen(
             words,
             cwd=ROOT,
@@ -64,13 +66,16 @@ class Bench:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         ) as process:
+            watch = threading.Thread(target=_watch, args=(process, held), daemon=True)
+            watch.start()
             output = process.stdout.read() if process.stdout else ""
             _pid, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
         seconds = time.monotonic() - started
+        watch.join()
         if process.returncode:
             raise RuntimeError(f"{' '.join(words)} failed:\n{output[-4000:]}")
-        return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, output)
+        return Run(seconds, usage.ru_utime + usage.ru_stime, max(usage.ru_maxrss / 1024, *held), output)
 
     def act(self, plugin: str, **options: t.Any) -> Run:
         """Runs an action plugin of the collection alone, as a task of a play would."""
@@ -82,6 +87,29 @@ class Bench:
         program = pathlib.Path(sys.executable).with_name("ansible-playbook")
         values = json.dumps(variables, default=str)
         return self.run(program, "-i", "localhost,", ROOT / "playbooks" / playbook, "-e", values)
+
+
+def _watch(process: subprocess.Popen[str], held: list[float]) -> None:
+    """Looks at the memory of a process and its descendants (proportional set size, MB) until it ends; the largest is put into ``held``."""
+    while process.returncode is None:
+        held[0] = max(held[0], sum(map(_held_mb, _family(process.pid))))
+        time.sleep(0.2)
+
+
+def _family(pid: int) -> list[int]:
+    try:
+        children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()
+    except OSError:
+        return []
+    return [pid, *(one for child in children for one in _family(int(child)))]
+
+
+def _held_mb(pid: int) -> float:
+    try:
+        lines = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:")), 0)
 
 
 def in_turn(*acts: t.Callable[[], Run], runs: int = RUNS) -> list[Run]:

@@ -151,6 +151,24 @@ def test_filter_and_sort(tmp_path: Path) -> None:
     assert said == "41|7|7 of 41|worker-35+worker-36|0|worker-35+worker-36|worker-41+worker-40|descending"
 
 
+def test_of_a_long_table_a_part_is_laid_out(tmp_path: Path) -> None:
+    """What is searched for is found wherever it is; the rest comes on demand."""
+    script = """
+        const seen = () => [...page.querySelectorAll("#table tbody tr")].filter((row) => row.getClientRects().length).length;
+        const search = page.getElementById("search"), more = page.getElementById("more");
+        const type = (text) => { search.value = text; search.dispatchEvent(new Event("input", {bubbles: true})); };
+        const last = [...page.querySelectorAll("#table tbody tr")].at(-1).cells[0].textContent.trim();
+        const out = [seen(), more.hidden, page.getElementById("shown").textContent];
+        type(last); out.push(seen(), more.hidden);
+        type(""); out.push(seen());
+        more.click(); out.push(seen(), more.hidden, more.textContent);
+        more.click(); out.push(seen(), more.hidden);
+        return out.join("|");
+    """
+    said = answer(tmp_path, html.render(samples.fleet_of_2000()), 1280, script)
+    assert said == "300|false||1|true|300|1800|false|Show more, 200 are left|2000|true"
+
+
 def test_a_command_is_copied_as_it_was_written(tmp_path: Path) -> None:
     script = 'return [...page.querySelectorAll(".cause .command code")].map((code) => code.textContent).join("|");'
     steps = samples.BINDING["fix"]["steps"]

@@ -29,7 +29,12 @@ def fitted_probe(probe: Data) -> Data:
 
 
 def fitted_item(module: str, item: t.Any) -> Data | None:
-    """An element of a cluster module's long list, made to fit the schema; None where it cannot be."""
+    """An element of a cluster module's long list, made to fit the schema; None where it cannot be.
+
+    Without ``managed_fields``, which the evidence has for people: nothing is judged by them, and of many requests they are a third.
+    """
+    if isinstance(item, dict) and "managed_fields" in item:
+        item = {key: value for key, value in item.items() if key != "managed_fields"}
     return t.cast("Data | None", checker(f"#/$defs/{module}/properties/{LONG_LISTS[module]}/items")(item))
 
 

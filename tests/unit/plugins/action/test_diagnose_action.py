@@ -20,7 +20,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.action import diagnose
 from ansible_collections.kubecare.kubelet_certs.plugins.filter.diagnose import diagnose_filter
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._files import write_json, write_lists
 from ansible_collections.kubecare.kubelet_certs.plugins.modules import diagnose as documented
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils import _run_folder
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils import _run_folder, _shares
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._run_folder import node_file, read_evidence
 
 Data = dict[str, t.Any]
@@ -177,6 +177,14 @@ def test_what_is_wrong_is_said(tmp_path: pathlib.Path, args: Data, says: str) ->
     with pytest.raises(AnsibleError, match=says):
         run(**{"run_dir": str(folder), **args})
     assert not (folder / "diagnosis.json").exists()
+
+
+def test_the_same_from_several_processes(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write(tmp_path, recorded(FIXTURES[-2]))
+    alone = diagnosed(folder)
+    monkeypatch.setattr(_shares, "LEAST_ITEMS", 1)
+    monkeypatch.setattr(_shares, "processors", lambda: 3)
+    assert diagnosed(folder) == alone
 
 
 def test_a_disk_that_is_full_is_said_and_leaves_the_old_diagnosis(
