@@ -175,8 +175,8 @@ act_free_space() {
   for name in $due; do
     change "remove $KCR_PKI/$name"
     checking && continue
-    CHANGED=yes
     bounded 10 rm -f "$KCR_PKI/$name" </dev/null || fail "$name cannot be removed"
+    CHANGED=yes
   done
   finish "done" 'the files were removed'
 }
