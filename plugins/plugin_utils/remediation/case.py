@@ -31,7 +31,7 @@ class Case:
     """One finding of one node.
 
     ``node`` is the node's diagnosis, ``probe`` its host's evidence (None: it was not probed), ``cluster`` the cluster modules' results
-    by name, ``now`` the time that was judged at.
+    by name, ``now`` the time that was judged at, ``restored`` the RBAC objects that the plan restores before it touches a node.
     """
 
     node: Data
@@ -39,6 +39,7 @@ class Case:
     probe: Data | None
     cluster: Data
     now: str
+    restored: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._rbac_objects import BOOTSTRAP_GROUP
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.view import Data, dig
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation.case import (
     Act,
@@ -17,8 +18,15 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation
     command,
 )
 
+BOOTSTRAP_BINDINGS = {
+    "bootstrap_create_csr": ("kubeadm:kubelet-bootstrap", "ask for a certificate"),
+    "bootstrap_nodeclient": ("kubeadm:node-autoapprove-bootstrap", "have its request approved"),
+}
+"""What a bootstrap token must be allowed for a new identity to come: review → the binding by which it is, and the words for it."""
+
 
 def _rebootstrap(case: Case) -> list[Draft]:
+    unseen = _unseen_permissions(case)
     bootstrap = case.probed("bootstrap_kubeconfig", "path")
     if not bootstrap:
         raise CannotAct("the kubelet is started without --bootstrap-kubeconfig, so it would not read one")
@@ -50,7 +58,7 @@ def _rebootstrap(case: Case) -> list[Draft]:
             node=case.name,
             parameters=parameters,
             bound_to=case.bound(kubeconfig, str(bootstrap)),
-            needs=case.not_bound(kubeconfig, str(bootstrap)),
+            needs=(*unseen, *case.not_bound(kubeconfig, str(bootstrap))),
             commands=(
                 "kubeadm token create --ttl 15m",
                 f"# on the node: {command(str(bootstrap))} with the token, the old kubelet-client files moved aside",
@@ -66,6 +74,23 @@ def _rebootstrap(case: Case) -> list[Draft]:
             verified_by="a client certificate of another fingerprint and a later end lies on the node, and the token is gone",
         )
     ]
+
+
+def _unseen_permissions(case: Case) -> tuple[str, ...]:
+    """What has to be so, and was not seen to be. Raises CannotAct where it is seen that it is not so: the node would wait in vain, and be rolled back."""
+    unseen = []
+    for name, (binding, what) in BOOTSTRAP_BINDINGS.items():
+        review = dig(case.cluster, "rbac_info", "reviews", name) or {}
+        allowed = review.get("allowed") if BOOTSTRAP_GROUP in (review.get("groups") or ()) else None
+        if binding in case.restored or allowed is True:
+            continue
+        if allowed is False:
+            raise CannotAct(
+                f"a bootstrap token does not let a node {what} here ({binding} or its like is missing, and may be so on purpose), so a new "
+                "identity would not come by itself: restore it, or make the token and approve the node's request by hand"
+            )
+        unseen.append(f"that a bootstrap token lets a node {what}, which was not seen")
+    return tuple(unseen)
 
 
 def _restart(case: Case) -> list[Draft]:
@@ -97,7 +122,6 @@ REBOOTSTRAP = Act(
     (
         "root on the node",
         "create and delete on secrets in kube-system",
-        "approve on the signer kubernetes.io/kube-apiserver-client-kubelet, where nothing approves joining nodes",
     ),
     "the files that were moved aside are put back; the token is deleted in any case",
     _rebootstrap,

@@ -116,7 +116,8 @@ class _Planner:
         findings = {f["rule"]: f for f in node.get("findings") or () if f["severity"] != "info"}
         mended: dict[str, bool] = {}
         steps: dict[str, Data] = {}
-        for finding in findings.values():
+        # What is restored is known before what depends on it.
+        for finding in sorted(findings.values(), key=lambda finding: "restore_rbac" not in _tasks(finding)):
             self._mend(finding, findings, node, probe, mended, steps)
         _drop_superfluous(steps)
         for step in steps.values():
@@ -141,7 +142,7 @@ class _Planner:
         behind = [findings[cause] for cause in finding["explained_by"] if cause in findings]
         if not all(self._mend(cause, findings, node, probe, mended, steps) for cause in behind):
             return False
-        case = Case(node=node, rule=rule, probe=probe, cluster=self.cluster, now=self.now)
+        case = Case(node, rule, probe, self.cluster, self.now, _restored((*self.steps.values(), *steps.values())))
         reasons = []
         for act in _tasks(finding):
             try:
@@ -238,6 +239,10 @@ class _Planner:
 def _tasks(finding: Data) -> list[str]:
     task = dig(finding, "fix", "task")
     return [task] if isinstance(task, str) else [act for act in task or () if act in REGISTRY]
+
+
+def _restored(steps: t.Iterable[Data]) -> frozenset[str]:
+    return frozenset(name for step in steps if step["act"] == "restore_rbac" for name in step["parameters"]["objects"])
 
 
 def _join(steps: dict[str, Data], step: Data) -> None:

@@ -74,7 +74,10 @@ roll_back() {
     case $kind in
       new) bounded 20 rm -f "$path" </dev/null || LEFT="$LEFT $path" ;;
       moved | copied)
-        if [ -e "$backup" ] || [ -L "$backup" ]; then
+        # A file that could not be replaced (it may be immutable) cannot be put back either, and need not be.
+        if [ "$kind" = copied ] && [ ! -L "$path" ] && [ ! -L "$backup" ] && [ "$(sha_of_file "$path")" = "$(sha_of_file "$backup")" ]; then
+          bounded 20 rm -f "$backup" </dev/null || LEFT="$LEFT $backup"
+        elif [ -e "$backup" ] || [ -L "$backup" ]; then
           bounded 20 mv -f "$backup" "$path" </dev/null || LEFT="$LEFT $path"
         fi
         ;;

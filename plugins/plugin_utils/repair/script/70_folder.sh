@@ -196,8 +196,8 @@ act_free_space() {
   for name in $due; do
     change "remove $KCR_PKI/$name"
     checking && continue
-    CHANGED=yes
     bounded 10 rm -f "$KCR_PKI/$name" </dev/null || fail "$name cannot be removed"
+    CHANGED=yes
   done
   checking || room || fail "there is still no room for a new certificate in $KCR_PKI: something else fills its file system"
   finish "done" 'the files were removed'

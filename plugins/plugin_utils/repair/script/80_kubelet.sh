@@ -118,6 +118,8 @@ users:
   if ! checking; then
     remember new "$KCR_KUBECONFIG"
     remember new "$current"
+    # The kubelet keeps the key here until its request is answered.
+    [ -e "$KCR_PKI/kubelet-client.key.tmp" ] || remember new "$KCR_PKI/kubelet-client.key.tmp"
     write_new "$KCR_BOOTSTRAP" "$text"
   fi
   text=

@@ -9,13 +9,15 @@ from __future__ import annotations
 import typing as t
 
 import pytest
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._rbac_objects import BOOTSTRAP_GROUP
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation.acts import REGISTRY
-from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation.case import Case
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation.case import CannotAct, Case
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation.check import (
     BOUND_TO,
     PARAMETERS,
     _keys,
 )
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation.plan import make_plan
 from ansible_collections.kubecare.kubelet_certs.tests.unit.plugins.plugin_utils.diagnosis.evidence_builder import (
     NODE,
     NOW,
@@ -54,6 +56,19 @@ def evidence() -> Data:
     for entry in probe["pki"]["files"]:
         if entry["path"] == LINK:
             entry["sha256"] = "d" * 64
+    return made
+
+
+def expired() -> Data:
+    """The same, with no certificate of the node that is valid and a place for a bootstrap kubeconfig."""
+    made = evidence()
+    probe = made["nodes"][NODE]
+    probe["bootstrap_kubeconfig"] = {"path": BOOTSTRAP, "exists": False, "sha256": None}
+    for entry in probe["pki"]["files"]:
+        entry["key_matches"] = None
+    for name in ("bootstrap_create_csr", "bootstrap_nodeclient"):
+        review = {"allowed": True, "groups": ["system:bootstrappers", BOOTSTRAP_GROUP]}
+        made["cluster"]["rbac_info"]["reviews"][name] = review
     return made
 
 
@@ -120,3 +135,61 @@ def test_a_digest_of_another_form_binds_to_nothing(digest: t.Any) -> None:
     step = draft("use_rotating_kubeconfig", made)
     assert step.bound_to["files"] == {}
     assert len(step.needs) == 1
+
+
+@pytest.mark.parametrize("review", ["bootstrap_create_csr", "bootstrap_nodeclient"])
+def test_no_new_identity_where_a_token_does_not_bring_one(review: str) -> None:
+    made = expired()
+    reviews = made["cluster"]["rbac_info"]["reviews"]
+    assert draft("rebootstrap", made).needs == ()
+    reviews[review]["allowed"] = False
+    with pytest.raises(CannotAct, match=r"does not let a node .* by hand"):
+        draft("rebootstrap", made)
+    reviews[review]["allowed"] = None
+    assert "which was not seen" in draft("rebootstrap", made).needs[0]
+    reviews[review].update(allowed=False, groups=["system:bootstrappers"])
+    assert "which was not seen" in draft("rebootstrap", made).needs[0]
+    made["cluster"]["rbac_info"]["reviews"] = None
+    assert len(draft("rebootstrap", made).needs) == 2
+
+
+def diagnosis(*findings: tuple[str, list[str], list[str]]) -> Data:
+    """The worker's diagnosis; a finding: the rule, the acts that mend it, what it is explained by."""
+    found = [
+        {
+            "rule": rule,
+            "severity": "critical",
+            "title": rule,
+            "explained_by": behind,
+            "fix": {"task": acts, "risk": "medium", "steps": [{"text": "…"}]},
+        }
+        for rule, acts, behind in findings
+    ]
+    return {"now": NOW, "nodes": [{"name": NODE, "host": NODE, "distribution": None, "findings": found}], "cluster": {}}
+
+
+EXPIRED = ("client-certificate-expired", ["rebootstrap"], [])
+UNBOUND = ("bootstrap-approval-binding-missing", ["restore_rbac"], [])
+
+
+def test_a_node_whose_request_nothing_approves_is_left_to_people() -> None:
+    made = expired()
+    made["cluster"]["rbac_info"]["reviews"]["bootstrap_nodeclient"]["allowed"] = False
+    plan = make_plan(made, diagnosis(EXPIRED))
+    assert plan["steps"] == []
+    (procedure,) = plan["procedures"]
+    assert procedure["rule"] == EXPIRED[0]
+    assert "kubeadm:node-autoapprove-bootstrap" in procedure["why"]
+
+
+def test_a_new_identity_after_the_binding_that_the_plan_restores() -> None:
+    made = expired()
+    made["cluster"]["rbac_info"]["reviews"]["bootstrap_nodeclient"]["allowed"] = False
+    for behind in ([], [UNBOUND[0]]):
+        plan = make_plan(made, diagnosis((*EXPIRED[:2], behind), UNBOUND))
+        assert [step["id"] for step in plan["steps"]] == [
+            "restore_rbac:kubeadm:node-autoapprove-bootstrap",
+            f"rebootstrap:{NODE}",
+        ]
+    plan = make_plan(made, diagnosis(EXPIRED, UNBOUND), acts=["rebootstrap"])
+    assert plan["steps"] == []

@@ -53,6 +53,7 @@ class Node:
 
     def __init__(self, root: pathlib.Path, shell: list[str]) -> None:
         self.root, self.shell, self.authority = root, shell, Authority()
+        self.functions = ""
         self.bin, self.pki = root / "bin", root / "pki"
         self.bin.mkdir()
         self.pki.mkdir(mode=0o755)
@@ -78,6 +79,13 @@ class Node:
         """Puts a tool before those of the machine."""
         (self.bin / name).write_text(f"#!/bin/sh\n{body}\n")
         (self.bin / name).chmod(0o755)
+
+    def instead(self, name: str, body: str) -> None:
+        """Puts a tool in the place of the shell's own: a busybox takes none from elsewhere, but a function, where no timeout is before it."""
+        if "busybox" in self.shell[0]:
+            self.functions += f"timeout() {{ return 1; }}\n{name}() (\n{body}\n)\n"
+        else:
+            self.tool(name, f"PATH=/usr/bin:/bin; {body}")
 
     def client(self, name: str, common_name: str, end: int = 365, folder: pathlib.Path | None = None) -> pathlib.Path:
         """A client certificate with its key."""
@@ -127,7 +135,9 @@ class Node:
         token = TOKEN if act == "rebootstrap" else None
         script = repair_script(NONCE, repair_settings(act, given, bound_to or {}, token, timeout, check))
         script = script.replace(
-            b"PATH=/usr", b"KCR_NAP=0.05\nPATH=%s:/usr" % os.fsencode(shlex.quote(str(self.bin))), 1
+            b"PATH=/usr",
+            b"%sKCR_NAP=0.05\nPATH=%s:/usr" % (self.functions.encode(), os.fsencode(shlex.quote(str(self.bin)))),
+            1,
         )
         done = subprocess.run(
             self.shell, input=script, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, check=False
@@ -268,20 +278,12 @@ def test_bound_and_unmoved(node: Node, act: str) -> None:
 
 @acts
 def test_a_failure_half_way_puts_everything_back(node: Node, act: str) -> None:
-    if "busybox" in node.shell[0]:
-        pytest.skip("this busybox takes its own mv")
     parameters = CASES[act](node)
     before = node.files()
     if act == "repair_modes":
-        node.tool(
-            "chmod",
-            f'PATH=/usr/bin:/bin; [ -e {node.root}/bin/once ] && exec chmod "$@"; : >{node.root}/bin/once; exit 1',
-        )
+        node.instead("chmod", f'[ -e {node.bin}/once ] && exec chmod "$@"; : >{node.bin}/once; exit 1')
     # The first renaming that replaces a file fails after it was done; putting back works.
-    node.tool(
-        "mv",
-        f'PATH=/usr/bin:/bin; [ -e {node.root}/bin/once ] && exec mv "$@"; : >{node.root}/bin/once; mv "$@"; exit 1',
-    )
+    node.instead("mv", f'[ -e {node.bin}/once ] && exec mv "$@"; : >{node.bin}/once; mv "$@"; exit 1')
     result = node.repair(act, **parameters)
     assert (result["status"], result["failed"], result["backups"]) == (
         "rolled_back",
@@ -473,7 +475,8 @@ def test_the_bootstrap_kubeconfig_is_there_for_the_kubelet_alone(node: Node) -> 
 
 
 def test_rebootstrap_without_a_new_certificate(node: Node) -> None:
-    _expire(node, restart=":")
+    """As where nothing approves the request: the kubelet writes its new key, and waits."""
+    _expire(node, restart=f"[ ! -f {node.bootstrap} ] || echo key >{node.pki}/kubelet-client.key.tmp")
     before = node.files()
     result = node.repair("rebootstrap")
     assert result["status"] == "rolled_back", result
@@ -518,4 +521,89 @@ def test_a_signal_puts_everything_back(node: Node) -> None:
     before = node.files()
     result = node.repair("rebootstrap")
     assert result["status"] == "rolled_back", result
+    assert node.files() == before
+
+
+class Immutable:
+    """``chattr +i`` of paths. Where this machine has no such attribute, or the tests do not run as root, ``chattr``, ``lsattr`` and ``mv``
+    are stand-ins that keep it in a file."""
+
+    def __init__(self, node: Node) -> None:
+        self.node, self.kept = node, node.bin / "immutable"
+        probe = node.bin / "probe"
+        probe.write_text("")
+        self.real = _chattr("+i", probe) and _chattr("-i", probe)
+        if self.real:
+            return
+        self.kept.write_text("")
+        node.tool("lsattr", f'grep -qxF -e "$2" {self.kept} && echo "----i---- $2" || echo "--------- $2"')
+        node.tool(
+            "chattr",
+            f'grep -vxF -e "$2" {self.kept} >{self.kept}.new; [ "$1" = -i ] || echo "$2" >>{self.kept}.new; mv {self.kept}.new {self.kept}',
+        )
+        node.instead("mv", f'for to; do :; done; if grep -qxF -e "$to" {self.kept}; then exit 1; fi; exec mv "$@"')
+
+    def set(self, *paths: pathlib.Path) -> None:
+        for path in paths:
+            if self.real:
+                assert _chattr("+i", path)
+            else:
+                self.kept.write_text(self.kept.read_text() + f"{path}\n")
+
+    def get(self) -> list[str]:
+        """The paths of the node that are immutable."""
+        if not self.real:
+            return sorted(self.kept.read_text().split())
+        listed = [self.node.config, self.node.pki, *(path for path in self.node.pki.iterdir() if not path.is_symlink())]
+        said = subprocess.run(["lsattr", "-d", *listed], capture_output=True, text=True, check=True).stdout
+        return sorted(line.split()[1] for line in said.splitlines() if "i" in line.split()[0])
+
+    def clear(self) -> None:
+        for path in self.get() if self.real else ():
+            _chattr("-i", pathlib.Path(path))
+
+
+def _chattr(flag: str, path: pathlib.Path) -> bool:
+    try:
+        return subprocess.run(["chattr", flag, path], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def immutable(node: Node) -> t.Iterator[Immutable]:
+    """Takes the attribute away at the end, else nobody could remove the folder."""
+    made = Immutable(node)
+    yield made
+    made.clear()
+
+
+def test_the_immutable_flag_is_taken_away(node: Node, immutable: Immutable) -> None:
+    paths = [node.pki, node.pki / OLD]
+    immutable.set(*paths)
+    assert node.repair("repair_modes", check=True)["changes"] == [
+        f"take the immutable flag from {path}" for path in paths
+    ]
+    assert immutable.get() == sorted(map(str, paths))
+    result = node.repair("repair_modes")
+    assert (result["status"], immutable.get()) == ("done", []), result
+    assert node.repair("repair_modes")["status"] == "nothing_to_do"
+
+
+def test_the_immutable_flag_is_put_back_when_the_act_fails(node: Node, immutable: Immutable) -> None:
+    (node.pki / OLD).chmod(0o644)
+    immutable.set(node.pki, node.pki / OLD)
+    before, flags = node.files(), immutable.get()
+    node.instead("chmod", "exit 1")
+    result = node.repair("repair_modes")
+    assert result["status"] in ("rolled_back", "failed"), result
+    assert (node.files(), immutable.get()) == (before, flags)
+
+
+def test_a_file_that_cannot_be_replaced_is_left_as_it_is(node: Node, immutable: Immutable) -> None:
+    immutable.set(node.config)
+    before = node.files()
+    result = node.repair("enable_rotation")
+    assert (result["status"], result["changed"], result["backups"]) == ("rolled_back", False, []), result
+    assert "cannot be replaced" in result["message"]
     assert node.files() == before
