@@ -45,7 +45,7 @@ EXAMPLES = r"""
   ansible.builtin.debug:
     msg: >-
       {{ {'prod': {'context': 'prod'}, 'test': {'context': 'test'}}
-         | kubecare.kubelet_certs.run_parts(run_dir='runs/1', hosts=['node1.prod', 'node1.test'], clusters_of_hosts=['prod', 'test']) }}
+         | kubecare.kubelet_certs.run_parts(run_dir='/srv/runs/1', hosts=['node1.prod', 'node1.test'], clusters_of_hosts=['prod', 'test']) }}
 """
 
 RETURN = r"""
@@ -56,7 +56,7 @@ _value:
   sample:
     - cluster: prod
       has_options: true
-      folder: runs/1/clusters/prod
+      folder: /srv/runs/1/clusters/prod
       hosts: [node1.prod]
 """
 
@@ -82,6 +82,7 @@ def run_parts(
     """See DOCUMENTATION. Raises AnsibleFilterError naming the cluster, the host or the variable that is wrong."""
     if not isinstance(clusters, Mapping):
         raise AnsibleFilterError(f"{NAME}: kubelet_certs_clusters is a mapping, not {type(clusters).__name__}")
+    run_dir = os.path.abspath(os.path.expanduser(run_dir))  # modules run in the playbook's folder, not in the user's
     names = [str(name) for name in clusters]
     for name in names:
         if not CLUSTER_NAME.fullmatch(name):

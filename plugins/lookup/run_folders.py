@@ -30,10 +30,10 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _raw:
-  description: Paths of run folders.
+  description: Absolute paths of run folders.
   type: list
   elements: path
-  sample: [kubelet-certs-runs/20261123T200500Z/clusters/prod, kubelet-certs-runs/20261123T200500Z/clusters/test]
+  sample: [/srv/runs/20261123T200500Z/clusters/prod, /srv/runs/20261123T200500Z/clusters/test]
 """
 
 import os
@@ -52,7 +52,7 @@ class LookupModule(LookupBase):
         found: list[str] = []
         try:
             for term in terms:
-                run_dir = os.path.expanduser(str(term))
+                run_dir = os.path.abspath(os.path.expanduser(str(term)))
                 found += list(cluster_folders(run_dir).values()) or [run_dir]
         except RunFolderError as error:
             raise AnsibleError(f"kubecare.kubelet_certs.run_folders: {error}") from error
