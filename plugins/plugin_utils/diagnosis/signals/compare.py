@@ -118,15 +118,21 @@ def _issued(view: View, subject: str, stored: str | None) -> Data | None:
     if not mine:
         return None
     newest = max(mine, key=lambda c: str(c["state_since"]))
-    keys = {leaf.get("public_key_sha256") for leaf in _leaves(view)}
+    known = newest["certificate"]["public_key_sha256"] in {leaf.get("public_key_sha256") for leaf in _leaves(view)}
     return _record(
         newest["certificate"],
         csr=newest.get("name"),
         created=newest.get("created"),
         since=newest["state_since"],
-        on_disk=None if dig(view.probe, "pki", "files") is None else newest["certificate"]["public_key_sha256"] in keys,
+        on_disk=True if known else None if _unread(view) else False,
         after_disk=None if stored is None else newest["state_since"] > stored,
     )
+
+
+def _unread(view: View) -> bool:
+    """Whether a file of the store, or all of them, could not be looked into."""
+    files = dig(view.probe, "pki", "files")
+    return files is None or any(entry.get("certificates") is None for entry in files)
 
 
 def _leaves(view: View) -> list[Data]:
