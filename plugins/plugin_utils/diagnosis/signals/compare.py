@@ -118,13 +118,14 @@ def _issued(view: View, subject: str, stored: str | None) -> Data | None:
     if not mine:
         return None
     newest = max(mine, key=lambda c: str(c["state_since"]))
-    known = newest["certificate"]["public_key_sha256"] in {leaf.get("public_key_sha256") for leaf in _leaves(view)}
+    key = newest["certificate"].get("public_key_sha256")
+    known = None if key is None else key in {leaf.get("public_key_sha256") for leaf in _leaves(view)}
     return _record(
         newest["certificate"],
         csr=newest.get("name"),
         created=newest.get("created"),
         since=newest["state_since"],
-        on_disk=True if known else None if _unread(view) else False,
+        on_disk=None if known is False and _unread(view) else known,
         after_disk=None if stored is None else newest["state_since"] > stored,
     )
 

@@ -168,6 +168,7 @@ def test_the_log_query(kubelet: t.Any, look: t.Callable[..., Data]) -> None:
             "refused",
         ),
         ((401, b"Unauthorized"), "unauthorized", "401"),
+        ((500, b"Authorization error (user=kube-apiserver-kubelet-client, verb=get)"), "error", "Authorization error"),
         ((200, b"x" * 1_000_001), "too_large", "1000000"),
     ],
 )
@@ -200,7 +201,7 @@ def test_garbage(kubelet: t.Any, look: t.Callable[..., Data], garbage: bytes) ->
 
 def test_an_unhealthy_kubelet_has_answered(kubelet: t.Any, look: t.Callable[..., Data]) -> None:
     kubelet.routes[f"{PROXY}/healthz"] = kubelet.reply(
-        500, b"[-]syncloop failed", headers={"Content-Type": "text/plain"}
+        500, b"[+]ping ok\n[-]syncloop failed", headers={"Content-Type": "text/plain"}
     )
     assert look()["healthz"]["http_status"] == 500
 
