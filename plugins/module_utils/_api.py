@@ -100,7 +100,9 @@ class Api:
         self._lost = 0.0
         self._clock = clock
         self._pool = client.ApiClient(access.configuration).rest_client.pool_manager
-        self._headers = HTTPHeaderDict({"Accept": "application/json", "User-Agent": "kubecare.kubelet_certs"})
+        self._headers = HTTPHeaderDict(
+            {"Accept": "application/json, */*;q=0.1", "User-Agent": "kubecare.kubelet_certs"}
+        )
         for name, value in access.headers:
             self._headers.add(name, value)
 

@@ -60,6 +60,7 @@ _METRICS = {
     "kubelet_server_expiration_renew_errors": "serving_renew_errors",
 }
 _METRIC = re.compile(r"^(\w+) (\S{1,40})$")
+_EXEC_CALLS = re.compile(r"^rest_client_exec_plugin_call_total\{[^}]*\} ([0-9.e+]{1,40})$")
 _BUILD = re.compile(r'^kubernetes_build_info\{[^}]*git_version="([A-Za-z0-9.+-]{1,60})"')
 _CONFIG = {
     "rotateCertificates": ("rotate_certificates", bool),
@@ -133,7 +134,7 @@ def _node(api: Api, name: str) -> tuple[Data | None, ApiError]:
 def _of_kubelet(api: Api, path: str, **query: t.Any) -> Answer:
     """What the kubelet answers, an unhealthy ``/healthz`` too. Raises ApiError for what the API server says in its place."""
     answer = api.send("GET", path, query=query)
-    if path.endswith("/healthz") and answer.status == 500 and not _is_status(answer):
+    if path.endswith("/healthz") and answer.status == 500 and answer.body.startswith((b"[+]", b"[-]")):
         return answer
     try:
         return Api.checked(answer)
@@ -141,11 +142,6 @@ def _of_kubelet(api: Api, path: str, **query: t.Any) -> Answer:
         if answer.status in (502, 503, 504):
             raise ApiError("unreachable", error.message, answer.status) from None
         raise
-
-
-def _is_status(answer: Answer) -> bool:
-    """Whether it is a Status object, in which the API server says why it could not ask the kubelet."""
-    return "json" in (answer.headers.get("Content-Type") or "")
 
 
 def _addresses(record: Data) -> list[str]:
@@ -192,12 +188,18 @@ def _config(given: Data) -> Data | None:
 
 def _metrics(answer: Answer) -> Data:
     """The few that tell of certificates; a time to live is counted from the answer's own time, so by the clock that it is from."""
-    found: Data = dict.fromkeys((*_METRICS.values(), "version"))
+    found: Data = dict.fromkeys((*_METRICS.values(), "version", "exec_plugin_calls"))
     sent = _date(answer) or answer.received
     for line in answer.body.decode("utf-8", "replace").splitlines():
         build = _BUILD.match(line) if line.startswith("kubernetes_build_info") else None
         if build:
             found["version"] = build[1]
+        # Without a call there is no such line; that this version counts them is told by the gauge beside it.
+        if line.startswith("rest_client_exec_plugin_"):
+            calls = _EXEC_CALLS.match(line)
+            counted = _number("exec_plugin_calls", calls[1], sent) if calls else None
+            if calls or line.startswith("rest_client_exec_plugin_ttl_seconds "):
+                found["exec_plugin_calls"] = int(found["exec_plugin_calls"] or 0) + int(counted or 0)
         matched = _METRIC.match(line) if line.startswith(("kubelet_", "process_")) else None
         key = _METRICS.get(matched[1]) if matched else None
         if matched and key:
@@ -212,7 +214,7 @@ def _number(key: str, said: str, sent: float) -> str | int | None:
         return None
     if not math.isfinite(value) or abs(value) > 2**40:
         return None
-    if key.endswith("errors"):
+    if key.endswith(("errors", "calls")):
         return int(value)
     try:
         return from_epoch(int(value if key == "started" else sent + value))

@@ -56,7 +56,7 @@ def evidence_by_pod(api: Api, host: str, options: Data, nonce: str, script: byte
     except ApiError as error:
         return unreachable(host, time.time(), error.reason, error.message)
     reply = send_script(api, namespace, pod, container, script, seconds)
-    return evidence_of(reply, nonce, host, options["timeout"], options["log_lines"])
+    return _explained(evidence_of(reply, nonce, host, options["timeout"], options["log_lines"]))
 
 
 def evidence_by_api(api: Api, host: str, options: Data) -> Data:
@@ -65,7 +65,15 @@ def evidence_by_api(api: Api, host: str, options: Data) -> Data:
     if node is None:
         return _no_node(host)
     unit = options["kubelet_unit"] or "kubelet"
-    return api_only(api, node, host, options["log_since_seconds"], options["log_lines"], unit)
+    return _explained(api_only(api, node, host, options["log_since_seconds"], options["log_lines"], unit))
+
+
+def _explained(evidence: Data) -> Data:
+    """A kubelet whose own client certificate has ended lets nobody in, as it asks the API server about everybody; it says so in few words."""
+    for entry in evidence["not_seen"]:
+        if "Authorization error (user=" in entry["message"] or entry["message"].endswith("HTTP 401: Unauthorized"):
+            entry["message"] += ": it cannot ask the API server who may; has its own client certificate ended?"
+    return evidence
 
 
 def _node_name(host: str, options: Data) -> str | None:

@@ -65,6 +65,9 @@ def rotation_signals(view: View) -> Data:
         "serving": serving,
         "serving_source": serving_source,
         "config": dig(view.probe, "config", "path"),
+        "read_from": "/configz"
+        if dig(view.probe, "config", "source") == "configz"
+        else dig(view.probe, "config", "path"),
     }
 
 
@@ -80,7 +83,7 @@ def _setting(value: bool | None, source: str | None) -> str | None:
     return f"{'true' if value else 'false'} {_BY.get(str(source), _BY['file'])}"
 
 
-_BY = {"flag": "by a flag", "file": "by the configuration file", "configz": "as the running kubelet says (/configz)"}
+_BY = {"flag": "by a flag", "file": "by the configuration file", "configz": "as the running kubelet says"}
 
 
 def _overridden_by(client: bool | None, source: str | None, said: t.Sequence[Data]) -> str | None:
@@ -128,6 +131,7 @@ def kubeconfig_signals(view: View) -> Data:
         "user_kind": kind,
         "client_certificate": dig(kubeconfig, "user", "client_certificate"),
         "embedded": None if kind is None else kind == "client_certificate_data",
+        "by_certificate": _by_certificate(view.probe, kind),
         "modified": dig(kubeconfig, "modified"),
         "user": dig(kubeconfig, "user", "name"),
         "flag": _names_kubeconfig(view.probe),
@@ -136,6 +140,16 @@ def kubeconfig_signals(view: View) -> Data:
         else None,
         "elsewhere": _elsewhere(view.probe),
     }
+
+
+def _by_certificate(probe: Data | None, kind: str | None) -> bool | None:
+    """Whether the kubelet signs in by a client certificate. Where its kubeconfig is not seen: its metrics count no call of a credential
+    plugin, and it has a connection, or there would be no answer of it. (That it signs in by a token from a file is passed over: no
+    installer of Kubernetes' makes kubelets do so.)"""
+    if kind is not None:
+        return kind in ("client_certificate_file", "client_certificate_data")
+    calls = dig(probe, "metrics", "exec_plugin_calls")
+    return None if calls is None else calls == 0
 
 
 def _names_kubeconfig(probe: Data | None) -> bool | None:

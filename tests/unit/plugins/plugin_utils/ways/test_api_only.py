@@ -37,6 +37,9 @@ kubelet_certificate_manager_client_expiration_renew_errors 3
 kubelet_certificate_manager_server_ttl_seconds +Inf
 kubelet_server_expiration_renew_errors 0
 process_start_time_seconds 1.7640e+09
+rest_client_exec_plugin_call_total{call_status="no_error",code="0"} 2
+rest_client_exec_plugin_call_total{call_status="plugin_execution_error",code="1"} 1
+rest_client_exec_plugin_ttl_seconds +Inf
 kubernetes_build_info{build_date="x",git_version="v1.36.3",major="1"} 1
 kubelet_certificate_manager_client_ttl_seconds_of_another 5
 """
@@ -111,6 +114,7 @@ def test_what_is_seen_and_what_is_not(kubelet: t.Any, look: t.Callable[..., Data
         "serving_not_after": None,
         "serving_renew_errors": 0,
         "version": "v1.36.3",
+        "exec_plugin_calls": 3,
     }
     assert evidence["healthz"] == {"address": "127.0.0.1", "port": 1, "answer": "answered", "http_status": 200}
     assert abs(evidence["clock"]["offset_seconds"]) <= 1
@@ -164,6 +168,7 @@ def test_the_log_query(kubelet: t.Any, look: t.Callable[..., Data]) -> None:
             "refused",
         ),
         ((401, b"Unauthorized"), "unauthorized", "401"),
+        ((500, b"Authorization error (user=kube-apiserver-kubelet-client, verb=get)"), "error", "Authorization error"),
         ((200, b"x" * 1_000_001), "too_large", "1000000"),
     ],
 )
@@ -196,7 +201,7 @@ def test_garbage(kubelet: t.Any, look: t.Callable[..., Data], garbage: bytes) ->
 
 def test_an_unhealthy_kubelet_has_answered(kubelet: t.Any, look: t.Callable[..., Data]) -> None:
     kubelet.routes[f"{PROXY}/healthz"] = kubelet.reply(
-        500, b"[-]syncloop failed", headers={"Content-Type": "text/plain"}
+        500, b"[+]ping ok\n[-]syncloop failed", headers={"Content-Type": "text/plain"}
     )
     assert look()["healthz"]["http_status"] == 500
 
@@ -241,11 +246,16 @@ def test_an_issued_certificate_of_that_end_tells_the_rest(kubelet: t.Any, look: 
     assert found["verdict"] == "healthy"
 
 
-def test_rotation_that_is_off_is_told_without_a_verdict(kubelet: t.Any, look: t.Callable[..., Data]) -> None:
+@pytest.mark.parametrize(
+    ("line", "verdict"), [(b"rest_client_exec_plugin_ttl_seconds +Inf\n", "at_risk"), (b"", "unknown")]
+)
+def test_rotation_that_is_off(kubelet: t.Any, look: t.Callable[..., Data], line: bytes, verdict: str) -> None:
+    """Without the metric that counts a credential plugin's calls it is not known that there is a certificate to rotate."""
     kubelet.routes[f"{PROXY}/configz"] = kubelet.reply(200, {"kubeletconfig": {"kind": "KubeletConfiguration"}})
-    kubelet.routes[f"{PROXY}/metrics"] = kubelet.reply(200, b"process_start_time_seconds 1.7640e+09\n")
+    kubelet.routes[f"{PROXY}/metrics"] = kubelet.reply(200, line)
     found = judged(look(), [])
-    assert found["verdict"] == "unknown"
+    assert found["verdict"] == verdict
     stage = next(stage for stage in found["stages"] if stage["stage"] == "configuration")
-    assert "rotateCertificates: false as the running kubelet says (/configz)" in stage["facts"]
-    assert "rotation-disabled" in {entry["rule"] for entry in found["skipped"]}
+    assert "rotateCertificates: false as the running kubelet says" in stage["facts"]
+    rules = {entry["rule"] for entry in (found["findings"] if line else found["skipped"])}
+    assert "rotation-disabled" in rules
