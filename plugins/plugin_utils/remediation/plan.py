@@ -252,8 +252,13 @@ def _join(steps: dict[str, Data], step: Data) -> None:
 
 
 def _drop_superfluous(steps: dict[str, Data]) -> None:
-    """A new identity brings a start and a request of its own."""
-    if not any(step["act"] == "rebootstrap" for step in steps.values()):
+    """A link that is repaired leads to a valid identity, so no new one is needed; a new one brings a start and a request of its own."""
+    acts = {step["act"]: step for step in steps.values()}
+    if "rebootstrap" not in acts:
+        return
+    if "repair_link" in acts:
+        link, new = acts["repair_link"], steps.pop(acts["rebootstrap"]["id"])
+        link["answers"] += [answer for answer in new["answers"] if answer not in link["answers"]]
         return
     for step_id in [key for key, step in steps.items() if _goes_with_rebootstrap(step)]:
         del steps[step_id]

@@ -11,6 +11,7 @@ import typing as t
 import pytest
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation.acts import REGISTRY
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation.case import CannotAct, Case, Draft
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation.plan import make_plan
 
 Data = dict[str, t.Any]
 
@@ -90,3 +91,38 @@ def test_old_files_are_removed_but_not_one_that_is_pointed_to() -> None:
 def test_files_that_would_not_help(rule: str, client: int, serving: int, reason: str) -> None:
     with pytest.raises(CannotAct, match=reason):
         drafts("free_space", rule, file(CURRENT, OLD), pki=history(client, serving))
+
+
+def finding(rule: str, task: str, *explained_by: str) -> Data:
+    """A finding whose rule names an act."""
+    return {
+        "rule": rule,
+        "title": rule,
+        "severity": "critical",
+        "explained_by": list(explained_by),
+        "fix": {"risk": "low", "task": task, "steps": []},
+    }
+
+
+def test_no_new_identity_where_the_link_is_repaired() -> None:
+    """Both findings of an empty file beside one that is valid: the kubelet starts with that one, and is restarted for it."""
+    probe = {
+        "pki": {"path": PKI, "files": [file(CURRENT, OLD, certificates=[]), file(NEW)]},
+        "bootstrap_kubeconfig": {"path": "/etc/kubernetes/bootstrap-kubelet.conf"},
+        "kubeconfig": {"path": "/etc/kubernetes/kubelet.conf", "server": "https://api:6443"},
+        "kubelet": {"unit": {"name": "kubelet.service"}},
+    }
+    ca = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+    evidence = {"nodes": {"worker-7": probe}, "cluster": {"control_plane_info": {"cluster_ca": {"pem": ca}}}}
+    symptom = finding("client-certificate-expired-no-bootstrap", "rebootstrap", "certificate-file-empty")
+    findings = [finding("certificate-file-empty", "repair_link"), symptom]
+    node = {"name": "worker-7", "host": "worker-7", "findings": findings}
+    plan = make_plan(evidence, {"now": NOW, "nodes": [node]})
+    assert [step["act"] for step in plan["steps"]] == ["repair_link", "restart_kubelet"]
+    assert [answer["rule"] for answer in plan["steps"][0]["answers"]] == [found["rule"] for found in findings]
+    assert [
+        s["act"]
+        for s in make_plan(evidence, {"now": NOW, "nodes": [{**node, "findings": [finding("x", "rebootstrap")]}]})[
+            "steps"
+        ]
+    ] == ["rebootstrap"]
