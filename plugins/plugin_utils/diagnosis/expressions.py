@@ -49,16 +49,7 @@ def getter(expression: str) -> Getter:
     """
     tree = compiled(expression).parsed
     function = _function_of(tree)
-    if _keys(tree) is not None:
-        return function
-
-    def search(data: t.Any) -> t.Any:
-        try:
-            return function(data)
-        except JMESPathError:
-            return None
-
-    return search
+    return function if _keys(tree) is not None else _guarded(function)
 
 
 def conjuncts(expression: str) -> list[tuple[Getter, frozenset[str] | None]]:
