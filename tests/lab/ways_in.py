@@ -16,6 +16,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import sys
 import tempfile
 import typing as t
@@ -33,7 +34,7 @@ MOUNTED = {"pki-file-system-read-only": "node1", "unit-forbids-writing": "node2"
 LOGGED = ("node1", "node2")
 """Their kubelets answer the log query (enableSystemLogQuery); that of node3, as is usual, does not."""
 MANIFESTS = settings.REPOSITORY / "docs/manifests"
-LOG_QUERY = ("enableSystemLogQuery: true", "featureGates: {NodeLogQuery: true}")
+LOG_QUERY = ("enableSystemLogQuery: true", "featureGates:", "  NodeLogQuery: true")
 """The gate is on by default since Kubernetes 1.36."""
 NAMESPACE = "kubelet-certs-probe"
 JUMP, BEHIND = "node1", "node2"
@@ -189,9 +190,9 @@ class Check:
             )
 
 
-def check(state: pathlib.Path) -> int:
-    """Runs the cases; gives the exit status."""
-    tell, names = Check(), [machine.name for machine in init.Plan.load(state).machines]
+def check(state: pathlib.Path, tell: Check) -> None:
+    """Compares every way with SSH as root."""
+    names = [machine.name for machine in init.Plan.load(state).machines]
     addresses = {machine.name: machine.address for machine in init.Plan.load(state).machines}
     reference = look(state)
     for fault, node in FAULTS.items():
@@ -270,17 +271,20 @@ def check(state: pathlib.Path) -> int:
         expected = {"cp1": "ssh", "node1": "pod", "node2": "ssh", "node3": "api"}
         tell.say(ways == expected, f"auto: {ways}, after {chosen.nodes['node3']['tried']}")
         tell.same("auto", chosen, reference, look(state), ["cp1", "node1", "node2"])
-        faults.heal(state, *map(faults.get, FAULTS))
+
+
+def check_mounts(state: pathlib.Path, tell: Check) -> None:
+    """Compares the pod's view with SSH as root's where the node, the kubelet's view of it or the folder cannot be written to."""
+    with as_audit(state):
+        apply(state, "probe-daemonset.yml")
+        names = [machine.name for machine in init.Plan.load(state).machines]
         lifecycle.wait("the probe pods", lambda: bind(state, names), 90, state)
         with injected(state, MOUNTED):
             before, by_pod, after = look(state), look(state, kubelet_certs_way="pod"), look(state)
             for fault, node in MOUNTED.items():
-                tell.say(
-                    before.verdicts([node])[node][1] == fault, f"ssh as root: {node} is {before.verdicts([node])[node]}"
-                )
+                found = before.verdicts([node])[node]
+                tell.say(found[1] == fault, f"ssh as root: {node} is {found}")
             tell.same("pod", by_pod, before, after, MOUNTED.values())
-    print(f"{tell.passed} passed, {tell.failed} failed")
-    return 1 if tell.failed else 0
 
 
 @contextlib.contextmanager
@@ -309,13 +313,17 @@ def injected(state: pathlib.Path, placed: dict[str, str]) -> t.Iterator[None]:
 
 def main() -> int:
     """Gives the exit status."""
+    tell = Check()
     with lifecycle.lab() as state:
         for name in LOGGED:
-            config = "/var/lib/kubelet/config.yaml"
-            running.on(state, name, "sh", "-c", f"printf '%s\\n' {' '.join(map(repr, LOG_QUERY))} >> {config}")
+            lines = " ".join(map(shlex.quote, LOG_QUERY))
+            running.on(state, name, "sh", "-c", f"printf '%s\\n' {lines} >> /var/lib/kubelet/config.yaml")
             certificates.restart_kubelet(state, name)
         with injected(state, FAULTS):
-            return check(state)
+            check(state, tell)
+        check_mounts(state, tell)
+    print(f"{tell.passed} passed, {tell.failed} failed")
+    return 1 if tell.failed else 0
 
 
 if __name__ == "__main__":
