@@ -16,6 +16,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import sys
 import tempfile
 import typing as t
@@ -28,9 +29,13 @@ from permissions import IDENTITY
 
 FAULTS = {"rotation-disabled": "node1", "updated-link-stuck": "node2"}
 """On node3 and cp1 there is nothing wrong."""
+MOUNTED = {"pki-file-system-read-only": "node1", "unit-forbids-writing": "node2", "pki-immutable": "node3"}
+"""What a pod, to which all of the node is read-only, might take for what it is not; made after the pods have started."""
 LOGGED = ("node1", "node2")
 """Their kubelets answer the log query (enableSystemLogQuery); that of node3, as is usual, does not."""
 MANIFESTS = settings.REPOSITORY / "docs/manifests"
+LOG_QUERY = ("enableSystemLogQuery: true", "featureGates:", "  NodeLogQuery: true")
+"""The gate is on by default since Kubernetes 1.36."""
 NAMESPACE = "kubelet-certs-probe"
 JUMP, BEHIND = "node1", "node2"
 
@@ -185,9 +190,9 @@ class Check:
             )
 
 
-def check(state: pathlib.Path) -> int:
-    """Runs the cases; gives the exit status."""
-    tell, names = Check(), [machine.name for machine in init.Plan.load(state).machines]
+def check(state: pathlib.Path, tell: Check) -> None:
+    """Compares every way with SSH as root."""
+    names = [machine.name for machine in init.Plan.load(state).machines]
     addresses = {machine.name: machine.address for machine in init.Plan.load(state).machines}
     reference = look(state)
     for fault, node in FAULTS.items():
@@ -266,8 +271,20 @@ def check(state: pathlib.Path) -> int:
         expected = {"cp1": "ssh", "node1": "pod", "node2": "ssh", "node3": "api"}
         tell.say(ways == expected, f"auto: {ways}, after {chosen.nodes['node3']['tried']}")
         tell.same("auto", chosen, reference, look(state), ["cp1", "node1", "node2"])
-    print(f"{tell.passed} passed, {tell.failed} failed")
-    return 1 if tell.failed else 0
+
+
+def check_mounts(state: pathlib.Path, tell: Check) -> None:
+    """Compares the pod's view with SSH as root's where the node, the kubelet's view of it or the folder cannot be written to."""
+    with as_audit(state):
+        apply(state, "probe-daemonset.yml")
+        names = [machine.name for machine in init.Plan.load(state).machines]
+        lifecycle.wait("the probe pods", lambda: bind(state, names), 90, state)
+        with injected(state, MOUNTED):
+            before, by_pod, after = look(state), look(state, kubelet_certs_way="pod"), look(state)
+            for fault, node in MOUNTED.items():
+                found = before.verdicts([node])[node]
+                tell.say(found[1] == fault, f"ssh as root: {node} is {found}")
+            tell.same("pod", by_pod, before, after, MOUNTED.values())
 
 
 @contextlib.contextmanager
@@ -283,19 +300,30 @@ def as_audit(state: pathlib.Path) -> t.Iterator[None]:
             apply(state, name, delete=True)
 
 
+@contextlib.contextmanager
+def injected(state: pathlib.Path, placed: dict[str, str]) -> t.Iterator[None]:
+    """With these faults on their nodes; healed afterwards, also what was injected before one that failed."""
+    try:
+        for fault, node in placed.items():
+            faults.inject(state, faults.get(fault), node)
+        yield
+    finally:
+        faults.heal(state, *map(faults.get, placed))
+
+
 def main() -> int:
     """Gives the exit status."""
+    tell = Check()
     with lifecycle.lab() as state:
-        try:
-            for name in LOGGED:
-                config = "/var/lib/kubelet/config.yaml"
-                running.on(state, name, "sh", "-c", f"echo 'enableSystemLogQuery: true' >> {config}")
-                certificates.restart_kubelet(state, name)
-            for fault, node in FAULTS.items():
-                faults.inject(state, faults.get(fault), node)
-            return check(state)
-        finally:
-            faults.heal(state, *map(faults.get, FAULTS))
+        for name in LOGGED:
+            lines = " ".join(map(shlex.quote, LOG_QUERY))
+            running.on(state, name, "sh", "-c", f"printf '%s\\n' {lines} >> /var/lib/kubelet/config.yaml")
+            certificates.restart_kubelet(state, name)
+        with injected(state, FAULTS):
+            check(state, tell)
+        check_mounts(state, tell)
+    print(f"{tell.passed} passed, {tell.failed} failed")
+    return 1 if tell.failed else 0
 
 
 if __name__ == "__main__":
