@@ -454,7 +454,7 @@ def test_repair_modes_fails_where_nothing_can_be_written_even_so(node: Node) -> 
 def test_free_space_fails_where_something_else_takes_the_room(node: Node) -> None:
     for day in range(1, 4):
         node.client(f"kubelet-client-2026-03-0{day}-03-04-05.pem", f"system:node:{NODE}")
-    node.tool("head", 'case "$*" in "-c 16384 /dev/zero") exit 1 ;; esac\nexec /usr/bin/head "$@"')
+    node.instead("head", 'case "$*" in "-c 16384 /dev/zero") exit 1 ;; esac\nexec head "$@"')
     result = node.repair("free_space", remove=["kubelet-client-2026-03-01-03-04-05.pem"])
     assert (result["status"], result["changed"]) == ("failed", True)
     assert "something else fills" in result["message"]
