@@ -19,8 +19,8 @@ description:
   - Fails naming the path in the plan and what is wrong there. Nothing is corrected.
 options:
   file:
-    description: The path of a plan on the control node, which is taken where the variable is not set.
-    type: path
+    description: The path of a plan on the control node, which is taken where the variable is not set. Empty, there is none.
+    type: str
     default: ''
   hosts:
     description: The hosts of the inventory. A step for any other is refused.

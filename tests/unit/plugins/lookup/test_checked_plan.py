@@ -30,7 +30,7 @@ PLAN: dict[str, t.Any] = {
 }
 
 
-def run(folder: pathlib.Path, extra: t.Any) -> subprocess.CompletedProcess[str]:
+def run(folder: pathlib.Path, extra: t.Any, *before: str) -> subprocess.CompletedProcess[str]:
     """The role, as it plans for a run folder, with extra variables as a file of JSON."""
     import ansible_collections.kubecare.kubelet_certs as collection
 
@@ -42,7 +42,7 @@ def run(folder: pathlib.Path, extra: t.Any) -> subprocess.CompletedProcess[str]:
         "connection": "local",
         "gather_facts": False,
         "vars": {"ansible_python_interpreter": sys.executable},
-        "roles": [{"role": "kubecare.kubelet_certs.remediate"}],
+        "roles": [{"role": f"kubecare.kubelet_certs.{role}"} for role in (*before, "remediate")],
     }
     (folder / "play.yml").write_text(json.dumps([play]))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
@@ -84,6 +84,12 @@ def test_a_plan_from_outside_is_taken_up(tmp_path: pathlib.Path, form: str) -> N
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     assert json.loads((tmp_path / "run/plan.json").read_text()) == PLAN
     assert "signing-ca-expired" in done.stdout
+
+
+def test_without_one_a_plan_is_made(tmp_path: pathlib.Path) -> None:
+    done = run(tmp_path, {}, "diagnose")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    assert json.loads((tmp_path / "run/plan.json").read_text())["nodes"] != PLAN["nodes"]
 
 
 @pytest.mark.parametrize("form", ["variable", "text", "file", "instead of a plan"])
