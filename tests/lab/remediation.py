@@ -40,7 +40,7 @@ NOT_MENDED = settings.REPOSITORY / "tests/repository/not_mended_in_lab.yml"
 """Faults whose rule has an act that cannot mend *this* fault, each with the reason."""
 
 STATE_OF_A_NODE = (
-    "for f in $(find /etc/kubernetes /var/lib/kubelet/pki /var/lib/kubelet/config.yaml ! -name 'kubelet-*-20*.pem'); do "
+    "for f in $(find /etc/kubernetes /var/lib/kubelet/pki /var/lib/kubelet/config.yaml ! -name 'kubelet-*-20*.pem' ! -name 'kubelet-server-current.pem'); do "
     "stat --format='%n %F %a %U' $f; [ ! -L $f ] || readlink $f; [ ! -f $f ] || sha256sum <$f; done"
 )
 OBJECTS_OF_THE_CLUSTER = "clusterroles,clusterrolebindings"
