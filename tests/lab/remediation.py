@@ -43,7 +43,7 @@ BOOTSTRAP_USER = "system:serviceaccount:openshift-machine-config-operator:node-b
 """OpenShift's, as whom ``bootstrap-csr-needs-hand`` lets a node join."""
 
 STATE_OF_A_NODE = (
-    "for f in $(find /etc/kubernetes /var/lib/kubelet/pki /var/lib/kubelet/config.yaml ! -name 'kubelet-*-20*.pem'); do "
+    "for f in $(find /etc/kubernetes /var/lib/kubelet/pki /var/lib/kubelet/config.yaml ! -name 'kubelet-*-20*.pem' ! -name 'kubelet-server-current.pem'); do "
     "stat --format='%n %F %a %U' $f; [ ! -L $f ] || readlink $f; [ ! -f $f ] || sha256sum <$f; done"
 )
 OBJECTS_OF_THE_CLUSTER = "clusterroles,clusterrolebindings"
