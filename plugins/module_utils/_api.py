@@ -87,11 +87,11 @@ class Api:
         access: Access,
         timeout: float,
         clock: t.Callable[[], float] = time.time,
-        max_bytes: int = MAX_ANSWER_BYTES,
+        max_bytes: int | None = None,
     ) -> None:
         self.access = access
         self.timeout = timeout
-        self.max_bytes = max_bytes
+        self.max_bytes = max_bytes or MAX_ANSWER_BYTES
         self.requests = 0
         self.answered = False
         self.first_answer: Answer | None = None
