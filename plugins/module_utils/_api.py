@@ -91,7 +91,7 @@ class Api:
     ) -> None:
         self.access = access
         self.timeout = timeout
-        self.max_bytes = MAX_ANSWER_BYTES if max_bytes is None else max_bytes
+        self.max_bytes = max_bytes or MAX_ANSWER_BYTES
         self.requests = 0
         self.answered = False
         self.first_answer: Answer | None = None

@@ -17,6 +17,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._api import
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._time import from_epoch, parse_time
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.diagnose import diagnose
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.diagnosis.rule_files import built_in_rules
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.ways import by_api
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.ways.api_only import api_only
 
 Data = dict[str, t.Any]
@@ -182,6 +183,18 @@ def test_a_kubelet_that_does_not_answer(
     (entry,) = evidence["not_seen"]
     assert (entry["subject"], entry["reason"]) == ("node", reason)
     assert words in entry["message"]
+
+
+def test_a_kubelet_whose_certificate_has_ended_says_so_in_few_words(
+    kubelet: t.Any, alone: None, tmp_path: t.Any
+) -> None:
+    words = b"Authorization error (user=kube-apiserver-kubelet-client, verb=get, resource=nodes, subresource=proxy)"
+    for part in ("configz", "metrics", "healthz"):
+        kubelet.routes[f"{PROXY}/{part}"] = kubelet.reply(500, words)
+    options = {"node": NODE, "kubelet_unit": None, "log_since_seconds": 60, "log_lines": 1, "request_timeout": 5}
+    with by_api.connected({**options, "host": kubelet.url, "api_key": "token"}, str(tmp_path)) as api:
+        (entry,) = by_api.evidence_by_api(api, "host-7", options)["not_seen"]
+    assert "has its own client certificate ended?" in entry["message"]
 
 
 def test_no_such_node(kubelet: t.Any, look: t.Callable[..., Data]) -> None:
