@@ -191,7 +191,7 @@ def test_a_kubelet_whose_certificate_has_ended_says_so_in_few_words(
     words = b"Authorization error (user=kube-apiserver-kubelet-client, verb=get, resource=nodes, subresource=proxy)"
     for part in ("configz", "metrics", "healthz"):
         kubelet.routes[f"{PROXY}/{part}"] = kubelet.reply(500, words)
-    options = {"node": NODE, "kubelet_unit": None, "log_since_seconds": 60, "log_lines": 1, "request_timeout": 5}
+    options = {"node_name": NODE, "kubelet_unit": None, "log_since_seconds": 60, "log_lines": 1, "request_timeout": 5}
     with by_api.connected({**options, "host": kubelet.url, "api_key": "token"}, str(tmp_path)) as api:
         (entry,) = by_api.evidence_by_api(api, "host-7", options)["not_seen"]
     assert "has its own client certificate ended?" in entry["message"]
