@@ -133,7 +133,7 @@ def _object(node: dict[str, t.Any]) -> Checker:
             result[str(key)] = item if fits else part.check(item)
             if not fits:
                 inside.append((str(key), part.check))
-        if len(result) == len(value) and all(type(key) is str for key in value):
+        if len(result) == len(value) and set(map(type, value)) <= {str}:
             if len(shapes) >= MAX_SHAPES:
                 shapes.clear()
             shapes[shape] = tuple(inside)

@@ -95,7 +95,7 @@ class CsrOutlines:
         fitted = _outline_of_csr(csr)
         for record in (fitted, *(fitted.get("conditions") or ())) if fitted else ():
             for key, value in record.items():
-                if type(value) is str and key != "name":
+                if isinstance(value, str) and key != "name":
                     record[key] = self._texts.setdefault(value, value)
         return fitted
 
