@@ -28,7 +28,9 @@ def run(plugin: t.Any, check_mode: bool = False, **args: t.Any) -> Data:
     name = f"kubecare.kubelet_certs.{plugin.__name__.rpartition('.')[2]}"
     task = SimpleNamespace(args=args, async_val=0, check_mode=check_mode, diff=False, action=name, delegate_to=None)
     connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir=None))
-    return t.cast("Data", plugin.ActionModule(task, connection, SimpleNamespace(), None, None, None).run(task_vars={}))
+    action = plugin.ActionModule(task, connection, SimpleNamespace(), None, None, None)
+    action._load_name = name  # as Ansible's loader does
+    return t.cast("Data", action.run(task_vars={}))
 
 
 class Audits:

@@ -33,9 +33,9 @@ def run(**args: t.Any) -> Data:
         args=args, async_val=0, check_mode=False, diff=False, action="kubecare.kubelet_certs.diagnose", delegate_to=None
     )
     connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir=None))
-    return t.cast(
-        "Data", diagnose.ActionModule(task, connection, SimpleNamespace(), None, None, None).run(task_vars={})
-    )
+    action = diagnose.ActionModule(task, connection, SimpleNamespace(), None, None, None)
+    action._load_name = task.action  # as Ansible's loader does
+    return t.cast("Data", action.run(task_vars={}))
 
 
 def write(folder: pathlib.Path, evidence: Data) -> pathlib.Path:
