@@ -326,6 +326,7 @@ def test_parts() -> list[Part]:
         Part("audit identity in the lab", lambda log: _in_lab(log, "permissions"), shown=True),
         Part("remediate identity in the lab", lambda log: _in_lab(log, "repair_permissions"), shown=True),
         Part("login without root in the lab", lambda log: _in_lab(log, "node_permissions"), shown=True),
+        Part("ways into a node in the lab", lambda log: _in_lab(log, "ways_in"), shown=True),
         Part("remediation in the lab", functools.partial(_remediation, faults=MENDED), shown=True),
         Part("hostile requests in the lab", lambda log: _in_lab(log, "csr_approval"), shown=True),
         Part("recorded evidence", lambda log: _pytest(log, "tests/recorded")),

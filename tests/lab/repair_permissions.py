@@ -218,7 +218,7 @@ def without_each() -> t.Iterator[tuple[list[Json], list[Json], str, tuple[Act, .
     ``get`` on requests comes by the approver's role as well, so it is taken from both.
     """
     documents = identities.documents(*identities.NEEDED[identities.REMEDIATE])
-    approver = next(one for one in documents if one["metadata"]["name"] == APPROVE and one["kind"] == "ClusterRole")
+    [approver] = [one for one in documents if one["metadata"]["name"] == APPROVE and one["kind"] == "ClusterRole"]
     for document in documents:
         if document["metadata"]["name"] not in OURS or "rules" not in document:
             continue

@@ -4,8 +4,8 @@
 
 """The same faults diagnosed by every way into a node: what SSH as root finds, the others find too, or say what they could not see.
 
-As the shipped identity ``audit`` with the shipped manifests of the two ways through the API; the lab has no scheduler, so the DaemonSet's
-pods are bound to their nodes here, and their image is the lab's.
+As the shipped identity ``audit``, as the lab always does, with the shipped manifests of the two ways through the API; the lab has no
+scheduler, so the DaemonSet's pods are bound to their nodes here, and their image is the lab's.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 import pathlib
 import re
 import shlex
@@ -23,9 +22,8 @@ import typing as t
 
 import node_permissions
 import yaml
-from kubelab import certificates, diagnose, faults, init, lifecycle, running, settings
+from kubelab import certificates, diagnose, faults, identities, init, lifecycle, running, settings
 from kubelab.settings import Json
-from permissions import IDENTITY
 
 FAULTS = {"rotation-disabled": "node1", "updated-link-stuck": "node2"}
 """On node3 and cp1 there is nothing wrong."""
@@ -33,13 +31,22 @@ MOUNTED = {"pki-file-system-read-only": "node1", "unit-forbids-writing": "node2"
 """What a pod, to which all of the node is read-only, might take for what it is not; made after the pods have started."""
 LOGGED = ("node1", "node2")
 """Their kubelets answer the log query (enableSystemLogQuery); that of node3, as is usual, does not."""
-MANIFESTS = settings.REPOSITORY / "docs/manifests"
 LOG_QUERY = ("enableSystemLogQuery: true", "featureGates:", "  NodeLogQuery: true")
 """The gate is on by default since Kubernetes 1.36."""
 NAMESPACE = "kubelet-certs-probe"
 JUMP, BEHIND = "node1", "node2"
 
-VOLATILE = ("collected_at", "clock.", "log.", "way", "tried", "network.server_certificates", "kubelet.unit.restarts")
+VOLATILE = (
+    "collected_at",
+    "clock.",
+    "log.",
+    "way",
+    "tried",
+    "network.server_certificates",
+    "kubelet.unit.restarts",
+    "pki.filesystem.free_bytes",
+    "pki.filesystem.inodes_free",
+)
 """Parts of the evidence that a second look finds different, whatever the way; the log's are compared by their categories."""
 DATED = re.compile(r"^pki\.(files\[.*/kubelet-(client|server)-\d{4}-|files_dropped|history\.)|\.target$")
 """Files that a kubelet leaves behind whenever it tries again."""
@@ -55,6 +62,8 @@ ONLY_API = {
     "network",
 }
 """What the API alone does not show; docs/ways-in.md lists it."""
+OF_INVENTORY = "inventory_node"
+"""Null as the lab's inventory names no Node, whatever the way."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,11 +129,18 @@ def differences(one: Json, other: Json) -> dict[str, tuple[t.Any, t.Any]]:
     return found
 
 
-def apply(state: pathlib.Path, name: str, delete: bool = False) -> None:
-    """A shipped manifest, with the lab's image."""
-    text = (MANIFESTS / name).read_text().replace("busybox:1.37", settings.IMAGE)
-    verb = ["delete", "--ignore-not-found", "--wait=false"] if delete else ["apply"]
-    running.kubectl(state, *verb, "--filename=-", stdin=text)
+@contextlib.contextmanager
+def applied(state: pathlib.Path, *names: str) -> t.Iterator[None]:
+    """With these shipped manifests, and every probe pod ready; all of it is gone afterwards."""
+    text = yaml.safe_dump_all(identities.documents(*names)).replace("busybox:1.37", settings.IMAGE)
+    machines = [machine.name for machine in init.Plan.load(state).machines]
+    try:
+        running.kubectl(state, "apply", "--filename=-", stdin=text)
+        lifecycle.wait("the probe pods", lambda: bind(state, machines), 90, state)
+        yield
+    finally:
+        limit = f"--timeout={90 * settings.PATIENCE:.0f}s"
+        running.kubectl(state, "delete", "--ignore-not-found", limit, "--filename=-", stdin=text)
 
 
 def pods(state: pathlib.Path) -> dict[str, Json]:
@@ -201,21 +217,18 @@ def check(state: pathlib.Path, tell: Check) -> None:
         )
     tell.say(all(e["way"] == "ssh" for e in reference.evidence.values()), "ssh as root: the evidence names its way")
 
-    with node_permissions.Login(state) as login:
-        node = node_permissions.NODE
-        options = {"ansible_user": node_permissions.LOGIN, "kubelet_certs_hosts": node}
-        plain = look(state, **options, kubelet_certs_become=False)
-        hidden = node_permissions.hidden(plain.evidence[node])
-        found = plain.verdicts([node])[node]
-        good = found[1] in (None, reference.verdicts([node])[node][1]) and found[0] in ("unknown", "at_risk")
+    with node_permissions.Machines(state):
+        plain = look(state, kubelet_certs_hosts=BEHIND, ansible_user="lab-plain", kubelet_certs_become=False)
+        found, wanted = plain.verdicts([BEHIND])[BEHIND], reference.verdicts([BEHIND])[BEHIND]
+        hidden = plain.evidence[BEHIND]["not_seen"]
         tell.say(
-            good and set(hidden) == {"not_permitted"},
-            f"ssh without become: {node} is {found}; {node_permissions.told(hidden)}",
+            found[1] in (None, wanted[1])
+            and found[0] in ("unknown", "at_risk")
+            and {entry["reason"] for entry in hidden} == {"not_permitted"},
+            f"ssh without become: {BEHIND} is {found}; {len(hidden)} things are not permitted",
         )
-        if login.has_sudo:
-            login.sudoers(node_permissions.documented())
-            become = look(state, **options, kubelet_certs_become=True)
-            tell.same("ssh with become", become, reference, look(state), [node])
+        become = look(state, kubelet_certs_hosts=BEHIND, ansible_user="kubelet-certs")
+        tell.same("ssh with become", become, reference, look(state), [BEHIND])
 
     key = state / "id_ed25519"
     hop = f"ssh {lifecycle.SSH_ARGUMENTS} -i {key} -W %h:%p root@{addresses[JUMP]}"
@@ -226,17 +239,11 @@ def check(state: pathlib.Path, tell: Check) -> None:
     tell.say(f"from {addresses[JUMP]} " in accepted, f"jump host: {BEHIND}'s sshd saw {JUMP} come")
     tell.same("jump host", jumped, reference, look(state), [BEHIND])
 
-    with as_audit(state):
-        refused = look(state, kubelet_certs_way="api", kubelet_certs_hosts=BEHIND)
-        why = refused.evidence[BEHIND]["not_seen"]
-        tell.say(why[0]["reason"] == "forbidden", f"api, audit.yml alone: {why}")
-        refused = look(state, kubelet_certs_way="pod", kubelet_certs_hosts=BEHIND)
-        why = refused.evidence[BEHIND]["not_seen"]
-        tell.say(why[0]["reason"] == "forbidden", f"pod, audit.yml alone: {why}")
-        apply(state, "api-only.yml")
-        apply(state, "probe-daemonset.yml")
-        lifecycle.wait("the probe pods", lambda: bind(state, names), 90, state)
+    for way in ("api", "pod"):
+        why = look(state, kubelet_certs_way=way, kubelet_certs_hosts=BEHIND).evidence[BEHIND]["not_seen"]
+        tell.say(why[0]["reason"] == "forbidden", f"{way}, audit.yml alone: {why}")
 
+    with applied(state, "api-only", "probe-daemonset"):
         reference = look(state)
         by_pod = look(state, kubelet_certs_way="pod")
         tell.say(all(e["way"] == "pod" for e in by_pod.evidence.values()), "pod: the evidence names its way")
@@ -246,7 +253,7 @@ def check(state: pathlib.Path, tell: Check) -> None:
         for name in names:
             seen, wanted = by_api.verdicts([name])[name], reference.verdicts([name])[name]
             told = {entry["subject"].partition(".")[0]: entry["reason"] for entry in by_api.evidence[name]["not_seen"]}
-            null = {key for key, value in by_api.evidence[name].items() if value is None}
+            null = {key for key, value in by_api.evidence[name].items() if value is None} - {OF_INVENTORY}
             skipped = {entry["rule"] for entry in by_api.nodes[name]["skipped"]}
             tell.say(
                 seen[1] == wanted[1] or wanted[1] in skipped,
@@ -256,7 +263,9 @@ def check(state: pathlib.Path, tell: Check) -> None:
                 seen[0] != "healthy" or wanted[0] == "healthy",
                 f"api: {name} is not called healthy for want of evidence",
             )
-            tell.say(ONLY_API <= null <= set(told), f"api: {name}: what is null is said: {told}")
+            good = ONLY_API <= null <= set(told)
+            unsaid = "" if good else f", but not {sorted(null - set(told))}; seen: {sorted(ONLY_API - null)}"
+            tell.say(good, f"api: {name}: what is null is said: {told}{unsaid}")
             logged = by_api.evidence[name]["log"]
             tell.say(
                 (logged is not None) == (name in LOGGED),
@@ -275,29 +284,12 @@ def check(state: pathlib.Path, tell: Check) -> None:
 
 def check_mounts(state: pathlib.Path, tell: Check) -> None:
     """Compares the pod's view with SSH as root's where the node, the kubelet's view of it or the folder cannot be written to."""
-    with as_audit(state):
-        apply(state, "probe-daemonset.yml")
-        names = [machine.name for machine in init.Plan.load(state).machines]
-        lifecycle.wait("the probe pods", lambda: bind(state, names), 90, state)
-        with injected(state, MOUNTED):
-            before, by_pod, after = look(state), look(state, kubelet_certs_way="pod"), look(state)
-            for fault, node in MOUNTED.items():
-                found = before.verdicts([node])[node]
-                tell.say(found[1] == fault, f"ssh as root: {node} is {found}")
-            tell.same("pod", by_pod, before, after, MOUNTED.values())
-
-
-@contextlib.contextmanager
-def as_audit(state: pathlib.Path) -> t.Iterator[None]:
-    """The API is asked as the shipped identity; what the manifests made is gone afterwards."""
-    apply(state, "audit.yml")
-    os.environ["K8S_AUTH_IMPERSONATE_USER"] = IDENTITY
-    try:
-        yield
-    finally:
-        del os.environ["K8S_AUTH_IMPERSONATE_USER"]
-        for name in ("probe-daemonset.yml", "api-only.yml", "audit.yml"):
-            apply(state, name, delete=True)
+    with applied(state, "probe-daemonset"), injected(state, MOUNTED):
+        before, by_pod, after = look(state), look(state, kubelet_certs_way="pod"), look(state)
+        for fault, node in MOUNTED.items():
+            found = before.verdicts([node])[node]
+            tell.say(found[1] == fault, f"ssh as root: {node} is {found}")
+        tell.same("pod", by_pod, before, after, MOUNTED.values())
 
 
 @contextlib.contextmanager

@@ -189,7 +189,7 @@ def test_a_whole_probe(server: ExecServer, tmp_path: t.Any) -> None:
             "too_large",
             f"more than {pod.MAX_BYTES} bytes",
         ),
-        (lambda one: [one.say(1, b"x" * 60_000) for _ in range(1000)], 20, "too_large", "bytes came"),
+        (lambda one: [one.say(1, b"x" * 60_000) for _turn in range(1000)], 20, "too_large", "bytes came"),
         (lambda one: None, 5, "unreachable", "broke off"),
         (lambda one: one.say(3, b"[]"), 5, "error", "ended before the script did"),
         (
