@@ -181,8 +181,13 @@ text_file() {
   [ "$(tr -d '\000\r' <"$1" | wc -c)" -eq "$size" ] || fail "$1 has NULs or carriage returns"
 }
 
+# backup_name PATH: sets BACKUP. Two acts on a file within a second have a number after the first's time.
 backup_name() {
   BACKUP=$1.kubecare-$STAMP
+  for number in 2 3 4 5 6 7 8 9; do
+    [ -e "$BACKUP" ] || [ -L "$BACKUP" ] || break
+    BACKUP=$1.kubecare-$STAMP-$number
+  done
   if [ -e "$BACKUP" ] || [ -L "$BACKUP" ]; then fail "$BACKUP is there already"; fi
 }
 

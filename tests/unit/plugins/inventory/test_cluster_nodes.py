@@ -99,7 +99,7 @@ class Inventory:
             "NO_PROXY": "*",
             **self.environment,
         }
-        words = [str(pathlib.Path(sys.executable).parent / "ansible-inventory"), *more, *sources, *words]
+        words = [sys.executable, "-m", "ansible.cli.inventory", *more, *sources, *words]
         done = subprocess.run(
             words, cwd=self.folder, env=environment, capture_output=True, encoding="utf-8", timeout=60, check=False
         )
@@ -272,11 +272,10 @@ def test_what_a_node_says_is_no_template_and_leads_nowhere_else(inventory: Inven
         {"ansible.builtin.debug": {"msg": "{{ group_names }}"}},
     ]}]  # fmt: skip
     (inventory.folder / "play.yml").write_text(json.dumps(play))
-    program = pathlib.Path(sys.executable).parent / "ansible-playbook"
     environment = {**os.environ, "HOME": str(inventory.folder), "ANSIBLE_COLLECTIONS_PATH": next(
         path for path in sys.path if (pathlib.Path(path) / "ansible_collections/kubecare").is_dir())}  # fmt: skip
     done = subprocess.run(
-        [program, "-i", "0.cluster_nodes.yml", "play.yml"],
+        [sys.executable, "-m", "ansible.cli.playbook", "-i", "0.cluster_nodes.yml", "play.yml"],
         cwd=inventory.folder,
         env=environment,
         capture_output=True,

@@ -35,9 +35,9 @@ def run_play(folder: pathlib.Path, *words: str) -> subprocess.CompletedProcess[s
             path for path in sys.path if (pathlib.Path(path) / "ansible_collections/kubecare").is_dir()
         ),
     }
-    program = pathlib.Path(sys.executable).parent / "ansible-playbook"
+    command = [sys.executable, "-m", "ansible.cli.playbook", *words]
     return subprocess.run(
-        [program, *words], cwd=folder, env=environment, capture_output=True, encoding="utf-8", timeout=120, check=False
+        command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", timeout=120, check=False
     )
 
 
