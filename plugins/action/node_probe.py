@@ -19,7 +19,7 @@ from ansible import constants
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
-from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._auth_arguments import API_ARGUMENTS
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._auth_arguments import ALIASES, API_ARGUMENTS
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._files import write_json
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._x509 import CRYPTOGRAPHY_IMPORT_ERROR
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._connection import (
@@ -182,8 +182,8 @@ def _access(given: Data) -> Data:
     checked = ArgumentSpecValidator(API_ARGUMENTS).validate(given)
     if checked.error_messages:
         raise AnsibleActionFail(f"option access: {'; '.join(checked.error_messages)}")
-    names = {alias: name for name, spec in API_ARGUMENTS.items() for alias in (name, *spec.get("aliases", ()))}
-    return {names[name]: checked.validated_parameters[names[name]] for name in given}
+    names = [ALIASES.get(name, name) for name in given]
+    return {name: checked.validated_parameters[name] for name in names}
 
 
 def _script(options: Data) -> tuple[str, bytes]:

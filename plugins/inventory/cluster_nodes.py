@@ -167,7 +167,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._access imp
     access,
 )
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._api import Api, ApiError
-from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._auth_arguments import AUTH_ARGUMENTS
+from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._auth_arguments import ALIASES, AUTH_ARGUMENTS
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._nodes import NODES, node_record
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._paging import list_all
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._node_hosts import (
@@ -182,8 +182,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._several_cl
 
 Data = dict[str, t.Any]
 
-_ALIASES = {alias: name for name, spec in AUTH_ARGUMENTS.items() for alias in spec.get("aliases", ())}
-_CONNECTION = {*AUTH_ARGUMENTS, *_ALIASES}
+_CONNECTION = {*AUTH_ARGUMENTS, *ALIASES}
 _SECRET = {"api_key", "password", "proxy_headers"}
 _SHOWN = 5
 
@@ -259,7 +258,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     def _connection(self, given: Data) -> Data:
         """Options as plain values, with templates filled in; options are named as in ``AUTH_ARGUMENTS``."""
         self.templar.available_variables = self._vars or {}
-        filled = {_ALIASES.get(key, key): self.templar.template(value) for key, value in given.items()}
+        filled = {ALIASES.get(key, key): self.templar.template(value) for key, value in given.items()}
         plain = json.loads(json.dumps(filled, default=str))
         return {key: value for key, value in plain.items() if value is not None}
 

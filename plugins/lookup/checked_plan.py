@@ -27,9 +27,10 @@ options:
     type: list
     elements: str
     required: true
-  evidence:
-    description: What was collected now. A plan that takes a control plane of it for a worker is refused, as it would be one of a batch.
-    type: dict
+  run_dir:
+    description: The run folder of what was collected now. A plan that takes a control plane of it for a worker is refused, as it would be one of a batch.
+    type: str
+    default: ''
 """
 
 EXAMPLES = r"""
@@ -56,6 +57,7 @@ from collections.abc import Mapping
 
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._run_folder import RunFolderError, read_evidence
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation.check import PlanError, check_plan
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.remediation.plan import control_planes_of
 
@@ -64,16 +66,18 @@ VARIABLE = "kubelet_certs_plan"
 MAX_TEXT = 32 * 1024 * 1024
 
 
-def checked_plan(plan: t.Any, hosts: t.Iterable[str], evidence: Mapping[str, t.Any] | None = None) -> dict[str, t.Any]:
+def checked_plan(plan: t.Any, hosts: t.Iterable[str], run_dir: str = "") -> dict[str, t.Any]:
     """The plan, which is a mapping or JSON text. Raises AnsibleError naming the path that is wrong."""
     try:
         text = plan if isinstance(plan, str) else json.dumps(plan) if isinstance(plan, Mapping) else "null"
         if len(text) > MAX_TEXT:
             raise AnsibleError(f"{NAME}: the plan is larger than 32 MiB")
-        control_planes = control_planes_of(dict(evidence or {}))
+        control_planes = control_planes_of(read_evidence(os.path.expanduser(run_dir)) if run_dir else {})
         return check_plan(json.loads(text), frozenset(str(host) for host in hosts), control_planes)
     except PlanError as error:
         raise AnsibleError(f"{NAME}: the plan is refused: {error}") from None
+    except RunFolderError as error:
+        raise AnsibleError(f"{NAME}: {error}") from None
     except (ValueError, TypeError, RecursionError):
         raise AnsibleError(f"{NAME}: the plan is no JSON of a sane shape") from None
 
@@ -84,7 +88,7 @@ class LookupModule(LookupBase):
     def run(self, terms: list[str], variables: t.Any = None, **kwargs: t.Any) -> list[dict[str, t.Any]]:
         self.set_options(direct=kwargs)
         path = self.get_option("file")
-        known = {name: self.get_option(name) for name in ("hosts", "evidence")}
+        known = {name: self.get_option(name) for name in ("hosts", "run_dir")}
         if terms:
             raise AnsibleError(f"{NAME}: takes no terms")
         if VARIABLE in (variables or {}):

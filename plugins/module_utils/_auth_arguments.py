@@ -47,5 +47,8 @@ AUTH_ARGUMENTS: Params = {
 }
 """As kubernetes.core names them, with its environment variables."""
 
+ALIASES = {alias: name for name, spec in AUTH_ARGUMENTS.items() for alias in spec.get("aliases", ())}
+"""Alias → the option's own name."""
+
 API_ARGUMENTS: Params = {**AUTH_ARGUMENTS, "request_timeout": {"type": "int", "default": 30}}
 """The options of the doc fragments ``k8s_auth`` and ``api_module``."""

@@ -21,7 +21,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 NO_ADDRESS = "no-usable-address.invalid"
 """A name that never resolves (RFC 6761): a host without it would be connected to by its name, which may lead elsewhere."""
 
-_NODE_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?")
+NODE_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?")
 _DNS_NAME = re.compile(
     r"(?=.{1,253}\Z)(?:[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?\.)*[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?", re.I
 )
@@ -53,7 +53,7 @@ def facts_of(record: Data) -> Data:
 
 def host_name(pattern: str, node: str, cluster: str) -> str:
     """The host's name by a pattern with ``{node}`` and ``{cluster}``. Raises ValueError when the node's is no name of a Node."""
-    if not _NODE_NAME.fullmatch(node):
+    if not NODE_NAME.fullmatch(node):
         raise ValueError("it is no name of a node")
     return pattern.replace("{cluster}", cluster).replace("{node}", node)
 

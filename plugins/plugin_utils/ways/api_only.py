@@ -123,7 +123,7 @@ def api_only(
 
 def _node(api: Api, name: str) -> tuple[Data | None, ApiError]:
     """The Node's record; else why there is none. By list, which the audit identity may."""
-    absent = ApiError("not_found", f"there is no Node {name}; which one this host is, says the option node")
+    absent = ApiError("not_found", f"there is no Node {name}; which one this host is, says the option node_name")
     try:
         items = sequence(api.get_json(NODES, fieldSelector=f"metadata.name={name}", resourceVersion="0").get("items"))
     except ApiError as error:

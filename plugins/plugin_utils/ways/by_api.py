@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import tempfile
 import time
 import typing as t
@@ -21,6 +20,7 @@ from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._access imp
     access,
 )
 from ansible_collections.kubecare.kubelet_certs.plugins.module_utils._api import Api, ApiError
+from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils._node_hosts import NODE_NAME
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.evidence import unreachable
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.probe.values import Data
 from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.ways.api_only import api_only
@@ -29,7 +29,6 @@ from ansible_collections.kubecare.kubelet_certs.plugins.plugin_utils.ways.reply 
 
 MAX_KUBELET_BYTES = 16 * 1024 * 1024
 """Of one answer that a kubelet gives through the API server."""
-_NODE_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
 
 
 @contextlib.contextmanager
@@ -78,7 +77,7 @@ def _explained(evidence: Data) -> Data:
 
 def _node_name(host: str, options: Data) -> str | None:
     name = str(options["node_name"] or host).lower()
-    return name if _NODE_NAME.fullmatch(name) else None
+    return name if NODE_NAME.fullmatch(name) else None
 
 
 def _no_node(host: str) -> Data:

@@ -91,7 +91,9 @@ class Remediation:
         (collection / "plugins/lookup/evidence.py").write_text(LOOKUP.replace("EVIDENCE", repr(evidence)))
         names = repr([*WORKERS, *CONTROL_PLANES])
         (collection / "plugins/filter/diagnose.py").write_text(FILTER.replace("NAMES", names))
-        self.run_dir.mkdir()
+        (self.run_dir / "nodes").mkdir(parents=True)
+        for host, probe in evidence["nodes"].items():
+            (self.run_dir / f"nodes/{host}.json").write_text(json.dumps({"inventory_hostname": host, **probe}))
         hosts = {name: {"ansible_connection": "local"} for name in (*WORKERS, *CONTROL_PLANES)}
         (folder / "inventory.json").write_text(json.dumps({"all": {"hosts": hosts}}))
 
